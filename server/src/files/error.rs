@@ -1,0 +1,126 @@
+//! Why a file operation did not happen.
+
+use nuage_shared::node_path::NodePath;
+
+use crate::clock::Timestamp;
+use crate::store::metadata::error::StoreError;
+
+/// The result of every call of the core.
+pub type FilesResult<T> = Result<T, FilesError>;
+
+/// What was wrong with a received body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentFault {
+    /// The body ended early or went on too long.
+    #[error("{received_bytes} bytes were received, {announced_bytes} were announced")]
+    Length {
+        /// What the request said.
+        announced_bytes: u64,
+        /// What came.
+        received_bytes: u64,
+    },
+    /// The bytes do not match the checksum that came with them.
+    #[error("the received bytes do not match the checksum")]
+    Checksum,
+    /// The checksum header cannot be understood.
+    #[error("the checksum is not of the form TYPE:hex")]
+    ChecksumForm,
+}
+
+/// Why a file operation did not happen. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// Nothing there, or nothing this caller may know of.
+    #[error("nothing is at {path}")]
+    NotFound {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// The folder above does not exist.
+    #[error("the folder that should hold {path} does not exist")]
+    ParentMissing {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// Something is there already.
+    #[error("{path} exists already")]
+    AlreadyExists {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// Bytes cannot be written to or read from a folder.
+    #[error("{path} is a folder")]
+    IsAFolder {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// Only a folder can hold or list nodes.
+    #[error("{path} is not a folder")]
+    NotAFolder {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// The node is visible, the action is not permitted.
+    #[error("you may not change {path}")]
+    NotPermitted {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// The target of a move or copy lies inside its source, or is its source.
+    #[error("a folder cannot be moved or copied into itself")]
+    IntoItself,
+    /// A condition of the request does not hold: somebody changed the node meanwhile.
+    #[error("a condition of the request does not hold: {path} has changed")]
+    PreconditionFailed {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// A lock covers the node and its token did not come with the request.
+    #[error("{path} is locked")]
+    Locked {
+        /// The locked node.
+        path: NodePath,
+        /// When the lock ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// The token of an UNLOCK or refresh names no lock of this node.
+    #[error("no such lock on {path}")]
+    NoSuchLock {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// The caller holds as many locks as the settings allow.
+    #[error("too many locks are held by this account")]
+    TooManyLocks,
+    /// The space would hold more than its quota.
+    #[error("the quota of {quota_bytes} bytes would be exceeded by {missing_bytes} bytes")]
+    QuotaExceeded {
+        /// What the space may hold.
+        quota_bytes: u64,
+        /// What it holds now.
+        used_bytes: u64,
+        /// How much is missing.
+        missing_bytes: u64,
+    },
+    /// A property is too large, or there are too many.
+    #[error("properties of {path} would be too large")]
+    PropertiesTooLarge {
+        /// The path asked for.
+        path: NodePath,
+    },
+    /// The body is not what was announced.
+    #[error(transparent)]
+    BadContent(#[from] ContentFault),
+    /// The server's disk is nearly full; reading and deleting still work.
+    #[error("the server's storage is full")]
+    StorageFull,
+    /// Storage failed or is too busy; nothing was changed.
+    #[error("storage is unavailable")]
+    Unavailable(#[source] StoreError),
+    /// The bytes of this content cannot be read or are damaged.
+    #[error("the content of {path} cannot be read")]
+    Unreadable {
+        /// The path asked for.
+        path: NodePath,
+    },
+}

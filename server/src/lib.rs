@@ -1,0 +1,6 @@
+//! The Nuage server: storage core, rules, and the protocols on top.
+
+pub mod clock;
+pub mod files;
+pub mod identity;
+pub mod store;

@@ -1,0 +1,145 @@
+//! Rows of the metadata store, as the rest of the server sees them.
+
+use bytes::Bytes;
+use nuage_shared::chunk_id::ContentId;
+use nuage_shared::chunker::Profile;
+use nuage_shared::manifest::PackId;
+use nuage_shared::manifest::Place;
+
+use crate::clock::Timestamp;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub i64);
+    )*};
+}
+
+ids! {
+    /// A person's account. Never used again.
+    UserId
+    /// A tree with one owner of quota. Never used again.
+    SpaceId
+    /// A file or folder; kept when renamed or moved. Never used again. Also `oc:fileid`.
+    NodeId
+    /// A row of `content`: an immutable sequence of bytes, of one space.
+    ContentRef
+    /// An app token. Never used again.
+    TokenId
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Holds other nodes.
+    Folder,
+    /// Holds content.
+    File,
+}
+
+/// A file or folder as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its number for life.
+    pub id: NodeId,
+    /// The space it lives in.
+    pub space: SpaceId,
+    /// The folder that holds it; `None` for a root.
+    pub parent: Option<NodeId>,
+    /// Its name in NFC; empty for a root.
+    pub name: String,
+    /// File or folder.
+    pub kind: NodeKind,
+    /// The change that produced this state.
+    pub seq: i64,
+    /// Folders: the greatest change at or below.
+    pub tree_seq: i64,
+    /// Files: the content.
+    pub content: Option<ContentRef>,
+    /// Files: bytes; folders: bytes of all files below.
+    pub size_bytes: u64,
+    /// Folders: number of files below.
+    pub tree_files: u64,
+    /// Files: rises with each change of content or mtime.
+    pub rev: i64,
+    /// Modified, as the client set it.
+    pub mtime: Timestamp,
+    /// Created.
+    pub ctime: Timestamp,
+    /// 1 executable, 2 symbolic link.
+    pub flags: i64,
+}
+
+impl Node {
+    /// Returns whether this is a folder.
+    pub fn is_folder(&self) -> bool {
+        self.kind == NodeKind::Folder
+    }
+
+    /// Returns the ETag without quotes: it changes when the content or mtime of a
+    /// file does, or anything below a folder, and never with a rename or move.
+    pub fn etag(&self) -> String {
+        match self.kind {
+            NodeKind::File => format!("{:x}-{:x}", self.id.0, self.rev),
+            NodeKind::Folder => {
+                format!("{:x}-{:x}-{:x}", self.id.0, self.space.0, self.tree_seq)
+            }
+        }
+    }
+}
+
+/// A stored content, enough to read it.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Its row.
+    pub id: ContentRef,
+    /// The space it belongs to.
+    pub space: SpaceId,
+    /// Keyed BLAKE3 over size and chunk ids.
+    pub hash: ContentId,
+    /// Plain bytes.
+    pub size_bytes: u64,
+    /// How it was cut.
+    pub profile: Profile,
+    /// Number of chunks (0 for the empty content).
+    pub chunks: u32,
+    /// Where its bytes are.
+    pub body: ContentBody,
+    /// As the client sent it, verified: `SHA1:…`.
+    pub checksum: Option<String>,
+}
+
+/// Where the bytes of a content are.
+#[derive(Debug, Clone)]
+pub enum ContentBody {
+    /// In the database itself (not compressed); also the empty content.
+    Hot(Bytes),
+    /// One frame of a pack.
+    One(Place),
+    /// The encoded map of many frames (nuage_shared::manifest).
+    Map(Bytes),
+}
+
+/// A content that ingest has made durable (or holds, if hot) and a commit will name.
+#[derive(Debug, Clone)]
+pub struct NewContent {
+    /// Keyed BLAKE3 over size and chunk ids.
+    pub hash: ContentId,
+    /// Plain bytes.
+    pub size_bytes: u64,
+    /// How it was cut.
+    pub profile: Profile,
+    /// Number of chunks.
+    pub chunks: u32,
+    /// Where its bytes are; `None`: the space held this content already, by `hash`.
+    pub body: Option<ContentBody>,
+    /// Packs that hold its frames and leaves: sorted, each once.
+    pub packs: Vec<PackId>,
+    /// Chunk id prefixes by which later uploads find it.
+    pub hooks: Vec<i64>,
+    /// Contents of the space whose frames it names; the commit tests that they still exist.
+    pub sources: Vec<ContentRef>,
+    /// Verified checksum, to be given back as it came.
+    pub checksum: Option<String>,
+}

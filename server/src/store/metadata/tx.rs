@@ -1,0 +1,122 @@
+//! The transaction that every operation is written over, once for all engines.
+//!
+//! SQL text is shared by SQLite and PostgreSQL. Parameters are written `$1`,
+//! `$2`, … and appear for the first time in ascending order, because SQLite
+//! numbers them by first appearance.
+//!
+//! An operation can run twice (a batch that failed, a deadlock): it owns its
+//! inputs, draws no random numbers, reads no clock, and nothing but database
+//! work may be awaited in it. On SQLite its future is polled exactly once.
+
+use std::future::Future;
+
+use crate::store::metadata::error::StoreResult;
+
+/// A parameter of a statement.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// NULL of any type.
+    Null,
+    /// A 64-bit integer.
+    Int(i64),
+    /// Text in UTF-8.
+    Text(&'a str),
+    /// Bytes.
+    Blob(&'a [u8]),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Self::Null, Self::Int)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        value.map_or(Self::Null, Self::Text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Blob(value)
+    }
+}
+
+/// One row of an answer; columns are counted from 0.
+///
+/// A column of another type than asked for is `StoreError::Corrupt`.
+pub trait Row {
+    /// Returns an integer that is not NULL.
+    fn int(&self, column: usize) -> StoreResult<i64>;
+    /// Returns an integer or `None` for NULL.
+    fn opt_int(&self, column: usize) -> StoreResult<Option<i64>>;
+    /// Returns text that is not NULL.
+    fn text(&self, column: usize) -> StoreResult<String>;
+    /// Returns text or `None` for NULL.
+    fn opt_text(&self, column: usize) -> StoreResult<Option<String>>;
+    /// Returns bytes that are not NULL.
+    fn blob(&self, column: usize) -> StoreResult<Vec<u8>>;
+    /// Returns bytes or `None` for NULL.
+    fn opt_blob(&self, column: usize) -> StoreResult<Option<Vec<u8>>>;
+}
+
+/// A transaction in progress on one of the engines.
+pub trait Tx: Send {
+    /// Runs a statement and returns how many rows it changed.
+    fn execute(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+    ) -> impl Future<Output = StoreResult<u64>> + Send;
+
+    /// Runs a query and returns each row as `read` understands it.
+    fn rows<R: Send>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        read: impl FnMut(&dyn Row) -> StoreResult<R> + Send,
+    ) -> impl Future<Output = StoreResult<Vec<R>>> + Send;
+
+    /// Runs a query that yields at most one row.
+    fn row<R: Send>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        read: impl FnMut(&dyn Row) -> StoreResult<R> + Send,
+    ) -> impl Future<Output = StoreResult<Option<R>>> + Send {
+        async move { Ok(self.rows(sql, params, read).await?.into_iter().next()) }
+    }
+
+    /// Reserves `count` numbers of the sequence `name` and returns the first.
+    ///
+    /// Sequences: `account`, `token`, `team`, `space`, `node`, `content`, `pack`, `job`.
+    fn reserve_ids(
+        &mut self,
+        name: &'static str,
+        count: i64,
+    ) -> impl Future<Output = StoreResult<i64>> + Send;
+}
+
+/// A whole transaction: it happens entirely or not at all.
+///
+/// Returning an error rolls everything of this operation back.
+pub trait Operation: Send + Sync + 'static {
+    /// What the transaction yields.
+    type Output: Send + 'static;
+
+    /// Runs the transaction's statements.
+    fn run<T: Tx>(&self, tx: &mut T) -> impl Future<Output = StoreResult<Self::Output>> + Send;
+}

@@ -1,0 +1,1 @@
+//! The pack format: header, frames, footer (docs/formats.md).
