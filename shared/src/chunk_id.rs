@@ -5,11 +5,11 @@
 pub struct ChunkKey([u8; 32]);
 
 /// Name of a chunk: `blake3::keyed_hash(key, plaintext)`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkId(pub [u8; 32]);
 
-/// Name of a content: `keyed_hash(key, "content" ‖ size u64 LE ‖ (chunk id, plain length u32 LE)*)`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Name of a content: `keyed_hash(key, "content" ‖ (chunk id, plain length u32 LE)* ‖ size u64 LE)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentId(pub [u8; 32]);
 
 /// Hashes a content's list of chunks as it grows.
