@@ -3,6 +3,7 @@
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 
 /// The result of every call of the core.
@@ -123,4 +124,50 @@ pub enum FilesError {
         /// The path asked for.
         path: NodePath,
     },
+}
+
+/// Puts a path to what the store says, as a value for `map_err`.
+pub(crate) fn at<E: Into<StoreError>>(path: &NodePath) -> impl FnOnce(E) -> FilesError {
+    let path = path.clone();
+    move |error| match error.into() {
+        StoreError::Refused(refusal) => refused(refusal, path),
+        StoreError::DiskFull => FilesError::StorageFull,
+        error => {
+            tracing::error!(%error, %path, "storage failed");
+            FilesError::Unavailable(error)
+        }
+    }
+}
+
+fn refused(refusal: Refusal, path: NodePath) -> FilesError {
+    match refusal {
+        Refusal::NotFound => FilesError::NotFound { path },
+        Refusal::ParentMissing => FilesError::ParentMissing { path },
+        Refusal::AlreadyExists => FilesError::AlreadyExists { path },
+        Refusal::IsAFolder => FilesError::IsAFolder { path },
+        Refusal::NotAFolder => FilesError::NotAFolder { path },
+        Refusal::PreconditionFailed => FilesError::PreconditionFailed { path },
+        Refusal::Locked { path, until } => FilesError::Locked {
+            path,
+            until: Some(until),
+        },
+        Refusal::LockConflict { path } => FilesError::Locked { path, until: None },
+        Refusal::TooManyLocks => FilesError::TooManyLocks,
+        Refusal::QuotaExceeded {
+            quota_bytes,
+            used_bytes,
+            needed_bytes,
+        } => FilesError::QuotaExceeded {
+            quota_bytes,
+            used_bytes,
+            missing_bytes: used_bytes
+                .saturating_add(needed_bytes)
+                .saturating_sub(quota_bytes),
+        },
+        Refusal::IntoItself => FilesError::IntoItself,
+        Refusal::Root => FilesError::NotPermitted { path },
+        Refusal::SourceGone | Refusal::Account(_) => {
+            FilesError::Unavailable(StoreError::Refused(refusal))
+        }
+    }
 }

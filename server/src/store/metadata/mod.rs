@@ -4,11 +4,18 @@
 //! the trait [`Tx`](tx::Tx). [`MetadataStore`] runs it: writes are gathered into
 //! durable group commits, reads see one snapshot.
 
+pub mod browse;
+pub mod contents;
 pub mod dialect;
 pub mod error;
+pub mod locks;
+pub mod nodes;
+pub mod precondition;
 pub mod records;
 pub mod sqlite;
+pub mod tree;
 pub mod tx;
+pub mod upload;
 
 use std::path::Path;
 

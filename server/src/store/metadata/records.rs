@@ -5,6 +5,7 @@ use nuage_shared::chunk_id::ContentId;
 use nuage_shared::chunker::Profile;
 use nuage_shared::manifest::PackId;
 use nuage_shared::manifest::Place;
+use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
 
@@ -142,4 +143,92 @@ pub struct NewContent {
     pub sources: Vec<ContentRef>,
     /// Verified checksum, to be given back as it came.
     pub checksum: Option<String>,
+}
+
+/// A dead property (RFC 4918 section 15).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Namespace URI; may be empty.
+    pub namespace: String,
+    /// Local name.
+    pub name: String,
+    /// The whole element as XML that stands alone (declares its namespaces).
+    pub xml: String,
+}
+
+/// A change of a dead property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PropertyPatch {
+    /// Sets it.
+    Set(Property),
+    /// Removes it; removing one that is not there is no error.
+    Remove {
+        /// Namespace URI.
+        namespace: String,
+        /// Local name.
+        name: String,
+    },
+}
+
+/// A lock in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// `urn:uuid:…`.
+    pub token: String,
+    /// Where the locked node is now (the lock's root).
+    pub path: NodePath,
+    /// Sign-in name of who holds it.
+    pub owner_name: String,
+    /// Shared, else exclusive.
+    pub shared: bool,
+    /// Depth infinity, else 0.
+    pub deep: bool,
+    /// When it ends by itself.
+    pub until: Timestamp,
+    /// What was granted at the last LOCK.
+    pub timeout_seconds: i64,
+    /// The owner element of the LOCK request as XML.
+    pub info: Option<String>,
+}
+
+/// What a listing shall bring beside the nodes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListingWants {
+    /// Dead properties.
+    pub properties: bool,
+    /// Active locks that cover each node.
+    pub locks: bool,
+    /// Checksums of contents.
+    pub checksums: bool,
+}
+
+/// A node with what a listing brings.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The node.
+    pub node: Node,
+    /// Checksum of its content, if wanted and known.
+    pub checksum: Option<String>,
+    /// Its dead properties, if wanted.
+    pub properties: Vec<Property>,
+    /// Locks that cover it, if wanted.
+    pub locks: Vec<Lock>,
+}
+
+/// What a finished change made.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The node as it is now.
+    pub node: Node,
+    /// Whether it did not exist before.
+    pub created: bool,
+}
+
+/// What a space may hold and holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaState {
+    /// Bytes of its current files.
+    pub used_bytes: u64,
+    /// What it may hold; `None`: no limit.
+    pub quota_bytes: Option<u64>,
 }

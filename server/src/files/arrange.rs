@@ -1,0 +1,148 @@
+//! Arranging: make folders, move, copy, delete, set times and properties.
+
+use nuage_shared::node_path::NodePath;
+
+use crate::clock::Timestamp;
+use crate::files::Files;
+use crate::files::error::FilesError;
+use crate::files::error::FilesResult;
+use crate::files::error::at;
+use crate::files::precondition::Precondition;
+use crate::identity::Caller;
+use crate::store::metadata::records::Committed;
+use crate::store::metadata::records::Node;
+use crate::store::metadata::records::PropertyPatch;
+use crate::store::metadata::tree::Copy;
+use crate::store::metadata::tree::Delete;
+use crate::store::metadata::tree::MakeFolder;
+use crate::store::metadata::tree::Move;
+use crate::store::metadata::tree::PatchProperties;
+use crate::store::metadata::tree::Touch;
+
+impl Files {
+    /// Makes a folder.
+    pub async fn make_folder(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        precondition: &Precondition,
+    ) -> FilesResult<Node> {
+        let change = self.permit_change(caller, path)?;
+        let (path, precondition) = (path.clone(), precondition.clone());
+        let make = MakeFolder {
+            change,
+            path: path.clone(),
+            precondition,
+        };
+        self.metadata.write(make).await.map_err(at(&path))
+    }
+
+    /// Moves or renames a node in one step, replacing the target if `overwrite`.
+    ///
+    /// A file that replaces a file takes over its versions, locks and shares.
+    pub async fn move_node(
+        &self,
+        caller: &Caller,
+        from: &NodePath,
+        to: &NodePath,
+        overwrite: bool,
+        precondition: &Precondition,
+    ) -> FilesResult<Committed> {
+        let change = self.permit_change(caller, from)?;
+        self.permit_change(caller, to)?;
+        let (from, to) = (from.clone(), to.clone());
+        let precondition = precondition.clone();
+        let operation = Move {
+            change,
+            from: from.clone(),
+            to,
+            overwrite,
+            precondition,
+        };
+        self.metadata.write(operation).await.map_err(at(&from))
+    }
+
+    /// Copies a node (with everything below unless `shallow`) without copying content.
+    pub async fn copy_node(
+        &self,
+        caller: &Caller,
+        from: &NodePath,
+        to: &NodePath,
+        overwrite: bool,
+        shallow: bool,
+        precondition: &Precondition,
+    ) -> FilesResult<Committed> {
+        Self::permit_reading(caller, from)?;
+        let change = self.permit_change(caller, to)?;
+        let (from, to) = (from.clone(), to.clone());
+        let precondition = precondition.clone();
+        let operation = Copy {
+            change,
+            from: from.clone(),
+            to,
+            overwrite,
+            shallow,
+            precondition,
+        };
+        self.metadata.write(operation).await.map_err(at(&from))
+    }
+
+    /// Moves a node, with everything below, to the trash.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        precondition: &Precondition,
+    ) -> FilesResult<()> {
+        let change = self.permit_change(caller, path)?;
+        let (path, precondition) = (path.clone(), precondition.clone());
+        let delete = Delete {
+            change,
+            path: path.clone(),
+            precondition,
+        };
+        self.metadata.write(delete).await.map_err(at(&path))
+    }
+
+    /// Changes dead properties: all or none.
+    pub async fn patch_properties(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        patches: Vec<PropertyPatch>,
+        precondition: &Precondition,
+    ) -> FilesResult<()> {
+        let change = self.permit_change(caller, path)?;
+        let patch = PatchProperties {
+            change,
+            path: path.clone(),
+            patches,
+            bytes_max: self.settings.property_bytes_max,
+            precondition: precondition.clone(),
+        };
+        if self.metadata.write(patch).await.map_err(at(path))? {
+            Ok(())
+        } else {
+            Err(FilesError::PropertiesTooLarge { path: path.clone() })
+        }
+    }
+
+    /// Sets the modification time of a node.
+    pub async fn touch(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        modified_at: Timestamp,
+        precondition: &Precondition,
+    ) -> FilesResult<Node> {
+        let change = self.permit_change(caller, path)?;
+        let (path, precondition) = (path.clone(), precondition.clone());
+        let touch = Touch {
+            change,
+            path: path.clone(),
+            modified_at,
+            precondition,
+        };
+        self.metadata.write(touch).await.map_err(at(&path))
+    }
+}

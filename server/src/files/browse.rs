@@ -1,0 +1,179 @@
+//! Looking: find a node, list a folder, read properties and quota.
+
+use std::sync::Arc;
+
+use nuage_shared::node_path::NodePath;
+
+use crate::clock::Timestamp;
+use crate::files::Files;
+use crate::files::error::FilesError;
+use crate::files::error::FilesResult;
+use crate::files::error::at;
+use crate::files::precondition::Precondition;
+use crate::identity::Caller;
+use crate::store::metadata::MetadataStore;
+use crate::store::metadata::browse::FindNode;
+use crate::store::metadata::browse::ListChildren;
+use crate::store::metadata::browse::ListProperties;
+use crate::store::metadata::browse::OpenListing;
+use crate::store::metadata::browse::PAGE_NODES;
+use crate::store::metadata::browse::ReadQuota;
+use crate::store::metadata::locks::CheckPrecondition;
+use crate::store::metadata::records::Entry;
+use crate::store::metadata::records::ListingWants;
+use crate::store::metadata::records::Lock;
+use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Property;
+use crate::store::metadata::records::QuotaState;
+use crate::store::metadata::records::SpaceId;
+
+/// A node and, page by page, its children.
+#[derive(Debug)]
+pub struct Listing {
+    /// The node itself.
+    pub entry: Entry,
+    metadata: Arc<MetadataStore>,
+    path: NodePath,
+    space: SpaceId,
+    wants: ListingWants,
+    deep_locks: Vec<Lock>,
+    now: Timestamp,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// A page that was read together with the node.
+    Ready(Vec<Entry>),
+    /// What follows this child.
+    After(NodeId),
+    /// Nothing.
+    End,
+}
+
+impl Listing {
+    /// Returns the next children (at most 1 000, in an order that renames do not disturb); empty: no more.
+    ///
+    /// An error must end the answer visibly: it never means "no more".
+    pub async fn next_page(&mut self) -> FilesResult<Vec<Entry>> {
+        let page = match std::mem::replace(&mut self.next, Next::End) {
+            Next::End => return Ok(Vec::new()),
+            Next::Ready(page) => page,
+            Next::After(after) => {
+                let list = ListChildren {
+                    space: self.space,
+                    folder: self.entry.node.id,
+                    path: self.path.clone(),
+                    after,
+                    wants: self.wants,
+                    deep_locks: self.deep_locks.clone(),
+                    now: self.now,
+                };
+                self.metadata.read(list).await.map_err(at(&self.path))?
+            }
+        };
+        if let Some(last) = page.last().filter(|_| page.len() as i64 >= PAGE_NODES) {
+            self.next = Next::After(last.node.id);
+        }
+        Ok(page)
+    }
+}
+
+impl Files {
+    /// Returns the node at a path.
+    pub async fn find(&self, caller: &Caller, path: &NodePath) -> FilesResult<Node> {
+        let space = Self::permit_reading(caller, path)?;
+        let found = self
+            .metadata
+            .read(FindNode {
+                space,
+                path: path.clone(),
+            })
+            .await;
+        found
+            .map_err(at(path))?
+            .ok_or_else(|| FilesError::NotFound { path: path.clone() })
+    }
+
+    /// Returns the node at a path and the means to list its children.
+    ///
+    /// With `with_children` the first page is read on the same snapshot as the node;
+    /// without, the listing has no pages.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        wants: ListingWants,
+        with_children: bool,
+    ) -> FilesResult<Listing> {
+        let space = Self::permit_reading(caller, path)?;
+        let now = self.clock.now();
+        let open = OpenListing {
+            space,
+            path: path.clone(),
+            wants,
+            with_children,
+            now,
+        };
+        let opened = self.metadata.read(open).await.map_err(at(path))?;
+        Ok(Listing {
+            entry: opened.entry,
+            metadata: Arc::clone(&self.metadata),
+            path: path.clone(),
+            space,
+            wants,
+            deep_locks: opened.deep_locks,
+            now,
+            next: if opened.page.is_empty() {
+                Next::End
+            } else {
+                Next::Ready(opened.page)
+            },
+        })
+    }
+
+    /// Tests a precondition as it stands now, for requests that change nothing.
+    pub async fn check(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        precondition: &Precondition,
+    ) -> FilesResult<()> {
+        let space = Self::permit_reading(caller, path)?;
+        if precondition.is_empty() {
+            return Ok(());
+        }
+        let check = CheckPrecondition {
+            change: self.change(caller, space),
+            path: path.clone(),
+            precondition: precondition.clone(),
+        };
+        self.metadata.read(check).await.map_err(at(path))
+    }
+
+    /// Returns the dead properties of a node.
+    pub async fn properties(&self, caller: &Caller, path: &NodePath) -> FilesResult<Vec<Property>> {
+        let space = Self::permit_reading(caller, path)?;
+        self.metadata
+            .read(ListProperties {
+                space,
+                path: path.clone(),
+            })
+            .await
+            .map_err(at(path))
+    }
+
+    /// Returns the quota of the space that holds a path.
+    pub async fn quota(&self, caller: &Caller, path: &NodePath) -> FilesResult<QuotaState> {
+        let space = Self::permit_reading(caller, path)?;
+        let quota_default_bytes = self.settings.quota_default_bytes;
+        self.metadata
+            .read(ReadQuota {
+                space,
+                quota_default_bytes,
+            })
+            .await
+            .map_err(at(path))
+    }
+}

@@ -1,0 +1,68 @@
+//! Reading a file: one content, whole, verified, whatever happens to the file meanwhile.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::StreamExt;
+use nuage_shared::node_path::NodePath;
+
+use crate::files::Files;
+use crate::files::error::FilesError;
+use crate::files::error::FilesResult;
+use crate::files::error::at;
+use crate::identity::Caller;
+use crate::store::chunks::ChunkStore;
+use crate::store::metadata::contents::OpenFile;
+use crate::store::metadata::records::Content;
+use crate::store::metadata::records::Node;
+
+/// A file that is ready to be read.
+#[derive(Debug)]
+pub struct Download {
+    /// The file.
+    pub node: Node,
+    /// Verified checksum of its content, when known.
+    pub checksum: Option<String>,
+    path: NodePath,
+    content: Content,
+    chunks: Arc<ChunkStore>,
+}
+
+impl Download {
+    /// Streams bytes of the content as it was when the download began; each chunk is verified first.
+    ///
+    /// `range` must lie within the size. An error ends the stream; nothing is padded.
+    pub fn stream(
+        self,
+        range: Range<u64>,
+    ) -> impl Stream<Item = FilesResult<Bytes>> + Send + 'static {
+        let path = self.path;
+        self.chunks.stream(self.content, range).map(move |piece| {
+            piece.map_err(|error| {
+                tracing::error!(%error, %path, "a stored content cannot be read");
+                FilesError::Unreadable { path: path.clone() }
+            })
+        })
+    }
+}
+
+impl Files {
+    /// Opens a file for reading.
+    pub async fn download(&self, caller: &Caller, path: &NodePath) -> FilesResult<Download> {
+        let space = Self::permit_reading(caller, path)?;
+        let open = OpenFile {
+            space,
+            path: path.clone(),
+        };
+        let (node, content) = self.metadata.read(open).await.map_err(at(path))?;
+        Ok(Download {
+            node,
+            checksum: content.checksum.clone(),
+            path: path.clone(),
+            content,
+            chunks: Arc::clone(&self.chunks),
+        })
+    }
+}

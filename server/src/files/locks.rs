@@ -1,0 +1,160 @@
+//! Locks, shared by every protocol.
+
+use nuage_shared::node_path::NodePath;
+
+use crate::files::Files;
+use crate::files::UploadRequest;
+use crate::files::error::FilesError;
+use crate::files::error::FilesResult;
+use crate::files::error::at;
+use crate::files::precondition::EtagList;
+use crate::files::precondition::Precondition;
+use crate::identity::Caller;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreError;
+use crate::store::metadata::locks::CoveringLocks;
+use crate::store::metadata::locks::CreateLock;
+use crate::store::metadata::locks::EndLock;
+use crate::store::metadata::locks::RefreshLock;
+use crate::store::metadata::records::Lock;
+
+/// What a LOCK asks.
+#[derive(Debug, Clone)]
+pub struct LockRequest {
+    /// Shared, else exclusive.
+    pub shared: bool,
+    /// Depth infinity, else 0.
+    pub deep: bool,
+    /// Asked seconds; `None` (or Infinite): the longest that the settings allow.
+    pub timeout_seconds: Option<i64>,
+    /// The owner element as XML.
+    pub info: Option<String>,
+}
+
+impl Files {
+    /// Locks a node; a path that names nothing gets an empty file first (RFC 4918
+    /// section 7.3), and the returned flag says so.
+    pub async fn lock(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        request: LockRequest,
+        precondition: &Precondition,
+    ) -> FilesResult<(Lock, bool)> {
+        let change = self.permit_change(caller, path)?;
+        let create = CreateLock {
+            change,
+            path: path.clone(),
+            token: format!("urn:uuid:{}", new_uuid()),
+            shared: request.shared,
+            deep: request.deep,
+            timeout_seconds: self.granted(request.timeout_seconds),
+            info: request.info.clone(),
+            precondition: precondition.clone(),
+            locks_max: self.settings.locks_per_account_max,
+        };
+        match self.metadata.write(create).await {
+            Err(StoreError::Refused(Refusal::NotFound)) => {
+                self.create_empty(caller, path, precondition).await?;
+                let (lock, _) =
+                    Box::pin(self.lock(caller, path, request, &Precondition::default())).await?;
+                Ok((lock, true))
+            }
+            result => result.map(|lock| (lock, false)).map_err(at(path)),
+        }
+    }
+
+    /// Makes the empty file that a LOCK of an unmapped path leaves.
+    async fn create_empty(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        precondition: &Precondition,
+    ) -> FilesResult<()> {
+        let mut precondition = precondition.clone();
+        precondition.if_none_match = Some(EtagList::Any);
+        let request = UploadRequest {
+            path: path.clone(),
+            declared_bytes: Some(0),
+            modified_at: None,
+            created_at: None,
+            checksum: None,
+            precondition,
+        };
+        self.begin_upload(caller, request).await?.finish().await?;
+        Ok(())
+    }
+
+    /// Prolongs a lock of the caller that covers `path`.
+    pub async fn refresh_lock(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        token: &str,
+        timeout_seconds: Option<i64>,
+    ) -> FilesResult<Lock> {
+        let change = self.permit_change(caller, path)?;
+        let refresh = RefreshLock {
+            change,
+            path: path.clone(),
+            token: token.to_owned(),
+            timeout_seconds: self.granted(timeout_seconds),
+        };
+        let lock = self.metadata.write(refresh).await.map_err(at(path))?;
+        lock.ok_or_else(|| FilesError::NoSuchLock { path: path.clone() })
+    }
+
+    /// Ends a lock of the caller that covers `path`.
+    pub async fn unlock(&self, caller: &Caller, path: &NodePath, token: &str) -> FilesResult<()> {
+        let change = self.permit_change(caller, path)?;
+        let end = EndLock {
+            change,
+            path: path.clone(),
+            token: token.to_owned(),
+        };
+        if self.metadata.write(end).await.map_err(at(path))? {
+            Ok(())
+        } else {
+            Err(FilesError::NoSuchLock { path: path.clone() })
+        }
+    }
+
+    /// Returns every lock that covers a path (also one that names nothing yet).
+    pub async fn covering_locks(&self, caller: &Caller, path: &NodePath) -> FilesResult<Vec<Lock>> {
+        let space = Self::permit_reading(caller, path)?;
+        let covering = CoveringLocks {
+            change: self.change(caller, space),
+            path: path.clone(),
+        };
+        self.metadata.read(covering).await.map_err(at(path))
+    }
+
+    fn granted(&self, asked_seconds: Option<i64>) -> i64 {
+        let longest = self.settings.lock_timeout_max_seconds;
+        asked_seconds.unwrap_or(longest).clamp(1, longest)
+    }
+}
+
+/// Returns a random UUID (RFC 9562, version 4) as text.
+fn new_uuid() -> String {
+    let mut bytes: [u8; 16] = rand::random();
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
+    let text = hex::encode(bytes);
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| text.get(range).unwrap_or(""));
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_token_is_a_version_4_uuid() {
+        let uuid = new_uuid();
+        assert_eq!(uuid.len(), 36);
+        assert_eq!(uuid.as_bytes()[14], b'4', "{uuid}");
+        assert!(b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
+    }
+}

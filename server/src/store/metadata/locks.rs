@@ -1,0 +1,581 @@
+//! Locks of nodes, shared by every protocol (WebDAV LOCK, the lock API, editors).
+//!
+//! A lock belongs to a node and a person. A shallow lock of a folder protects
+//! the folder and its membership; a deep one everything below as well
+//! (RFC 4918 sections 6 and 7).
+//!
+//! # Always true
+//!
+//! * A lock past its end does not exist, whether or not its row was swept.
+//! * A token counts only in requests of the person who holds the lock.
+
+use std::collections::HashMap;
+
+use nuage_shared::node_path::NodePath;
+
+use crate::clock::Timestamp;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::nodes::Change;
+use crate::store::metadata::nodes::Walk;
+use crate::store::metadata::nodes::path_of;
+use crate::store::metadata::nodes::walk;
+use crate::store::metadata::precondition::Condition;
+use crate::store::metadata::precondition::ConditionList;
+use crate::store::metadata::precondition::Precondition;
+use crate::store::metadata::records::Lock;
+use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::records::UserId;
+use crate::store::metadata::tx::Operation;
+use crate::store::metadata::tx::Row;
+use crate::store::metadata::tx::Tx;
+
+/// A row of `lock`.
+#[derive(Debug, Clone)]
+pub(crate) struct LockRow {
+    pub(crate) token: String,
+    pub(crate) node: NodeId,
+    pub(crate) owner: UserId,
+    pub(crate) owner_name: String,
+    pub(crate) shared: bool,
+    pub(crate) deep: bool,
+    pub(crate) until: Timestamp,
+    pub(crate) timeout_seconds: i64,
+    pub(crate) info: Option<String>,
+}
+
+/// Reads `token, node_id, owner_id, name, shared, deep, until, timeout_seconds, info`.
+pub(crate) fn read_lock(row: &dyn Row) -> StoreResult<LockRow> {
+    Ok(LockRow {
+        token: row.text(0)?,
+        node: NodeId(row.int(1)?),
+        owner: UserId(row.int(2)?),
+        owner_name: row.opt_text(3)?.unwrap_or_default(),
+        shared: row.int(4)? != 0,
+        deep: row.int(5)? != 0,
+        until: Timestamp(row.int(6)?),
+        timeout_seconds: row.int(7)?,
+        info: row.opt_text(8)?,
+    })
+}
+
+impl LockRow {
+    pub(crate) fn at(&self, path: NodePath) -> Lock {
+        Lock {
+            token: self.token.clone(),
+            path,
+            owner_name: self.owner_name.clone(),
+            shared: self.shared,
+            deep: self.deep,
+            until: self.until,
+            timeout_seconds: self.timeout_seconds,
+            info: self.info.clone(),
+        }
+    }
+}
+
+/// Returns whether a space has any lock at all: the usual answer, no, saves every other question.
+pub(crate) async fn any_lock<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let found = tx
+        .row(
+            "SELECT 1 FROM lock WHERE space_id = $1 AND until > $2 LIMIT 1",
+            &[space.0.into(), now.0.into()],
+            |row| row.int(0),
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn locks_on<T: Tx>(tx: &mut T, node: NodeId, now: Timestamp) -> StoreResult<Vec<LockRow>> {
+    tx.rows(
+        "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
+         l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
+         WHERE l.node_id = $1 AND l.until > $2",
+        &[node.0.into(), now.0.into()],
+        read_lock,
+    )
+    .await
+}
+
+/// Returns the locks that cover the end of a chain of nodes (the root first), with the index of
+/// their node in it. Where `membership` is set the last node is a folder that gains or loses a member.
+pub(crate) async fn covering<T: Tx>(
+    tx: &mut T,
+    chain: &[Node],
+    now: Timestamp,
+) -> StoreResult<Vec<(usize, LockRow)>> {
+    let mut found = Vec::new();
+    let last = chain.len().saturating_sub(1);
+    for (index, node) in chain.iter().enumerate() {
+        for lock in locks_on(tx, node.id, now).await? {
+            if lock.deep || index == last {
+                found.push((index, lock));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn prefix(path: &NodePath, names: usize) -> NodePath {
+    let mut at = path.clone();
+    while at.names().len() > names {
+        at = at.parent().unwrap_or_default();
+    }
+    at
+}
+
+/// Which nodes a change touches, so which locks stand in its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The node's own content or properties.
+    Node,
+    /// The node appears in, or disappears from, the folder above; so does everything below it.
+    Tree,
+}
+
+/// Refuses a change of `path` that a lock forbids.
+///
+/// Of several shared locks on one node the token of one is enough.
+pub(crate) async fn require_unlocked<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    (path, walk): (&NodePath, &Walk),
+    precondition: &Precondition,
+    reach: Reach,
+) -> StoreResult<()> {
+    if !any_lock(tx, change.space, change.now).await? {
+        return Ok(());
+    }
+    let mut in_the_way = covering(tx, &walk.nodes, change.now).await?;
+    let is_member_change = reach == Reach::Tree || walk.target().is_none();
+    if is_member_change && walk.missing == 0 {
+        let above = walk.nodes.len().saturating_sub(2);
+        if let Some(folder) = walk.nodes.get(above).filter(|_| walk.nodes.len() > 1) {
+            for lock in locks_on(tx, folder.id, change.now).await? {
+                if !lock.deep {
+                    in_the_way.push((above, lock));
+                }
+            }
+        }
+    }
+    refuse_without_token(change.actor, path, &in_the_way, precondition)?;
+    if let (Reach::Tree, Some(target)) = (reach, walk.target().filter(|node| node.is_folder())) {
+        for lock in locks_below(tx, change.space, target.id, change.now).await? {
+            let at = path_of(tx, change.space, lock.node)
+                .await?
+                .unwrap_or_default();
+            let index = at.names().len();
+            refuse_without_token(change.actor, &at, &[(index, lock)], precondition)?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse_without_token(
+    actor: UserId,
+    path: &NodePath,
+    locks: &[(usize, LockRow)],
+    precondition: &Precondition,
+) -> StoreResult<()> {
+    for (index, lock) in locks {
+        let is_opened = locks.iter().any(|(other_index, other)| {
+            other_index == index
+                && other.owner == actor
+                && precondition.tokens().any(|token| token == other.token)
+        });
+        if !is_opened {
+            return Err(Refusal::Locked {
+                path: prefix(path, *index),
+                until: lock.until,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Returns the locks of nodes strictly below a folder, walking up from the space's few locks.
+async fn locks_below<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    folder: NodeId,
+    now: Timestamp,
+) -> StoreResult<Vec<LockRow>> {
+    let all = tx
+        .rows(
+            "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
+             l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
+             WHERE l.space_id = $1 AND l.until > $2",
+            &[space.0.into(), now.0.into()],
+            read_lock,
+        )
+        .await?;
+    let mut known = HashMap::new();
+    let mut below = Vec::new();
+    for lock in all {
+        if lock.node != folder && is_below(tx, lock.node, folder, &mut known).await? {
+            below.push(lock);
+        }
+    }
+    Ok(below)
+}
+
+/// Returns whether `node` is `folder` or lies below it; remembers what it learned on the way.
+async fn is_below<T: Tx>(
+    tx: &mut T,
+    node: NodeId,
+    folder: NodeId,
+    known: &mut HashMap<NodeId, bool>,
+) -> StoreResult<bool> {
+    let mut trail = Vec::new();
+    let mut at = node;
+    let answer = loop {
+        if at == folder {
+            break true;
+        }
+        if let Some(answer) = known.get(&at) {
+            break *answer;
+        }
+        trail.push(at);
+        let parent = tx
+            .row(
+                "SELECT parent_id FROM node WHERE id = $1",
+                &[at.0.into()],
+                |row| row.opt_int(0),
+            )
+            .await?
+            .flatten();
+        match parent {
+            Some(parent) => at = NodeId(parent),
+            None => break false,
+        }
+    };
+    known.extend(trail.into_iter().map(|id| (id, answer)));
+    Ok(answer)
+}
+
+/// Ends every lock of a node and of what lies below it (RFC 4918 sections 9.6.1 and 9.9).
+pub(crate) async fn end_locks_of_tree<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    node: &Node,
+    now: Timestamp,
+) -> StoreResult<()> {
+    if !any_lock(tx, space, now).await? {
+        return Ok(());
+    }
+    tx.execute("DELETE FROM lock WHERE node_id = $1", &[node.id.0.into()])
+        .await?;
+    if node.is_folder() {
+        for lock in locks_below(tx, space, node.id, now).await? {
+            tx.execute(
+                "DELETE FROM lock WHERE token = $1",
+                &[lock.token.as_str().into()],
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses when a condition of the request does not hold for what is there now.
+pub(crate) async fn check_precondition<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    walk: &Walk,
+    precondition: &Precondition,
+) -> StoreResult<()> {
+    if precondition.is_empty() {
+        return Ok(());
+    }
+    let target = walk.target();
+    let etag = target.map(Node::etag);
+    let etag = etag.as_deref();
+    let holds = precondition
+        .if_match
+        .as_ref()
+        .is_none_or(|list| list.matches(etag))
+        && !precondition
+            .if_none_match
+            .as_ref()
+            .is_some_and(|list| list.matches(etag))
+        && precondition
+            .unmodified_since
+            .zip(target)
+            .is_none_or(|(since, node)| node.mtime.seconds() <= since.seconds());
+    if !holds {
+        return Err(Refusal::PreconditionFailed.into());
+    }
+    if precondition.lists.is_empty() {
+        return Ok(());
+    }
+    for list in &precondition.lists {
+        if list_holds(tx, change, list).await? {
+            return Ok(());
+        }
+    }
+    Err(Refusal::PreconditionFailed.into())
+}
+
+async fn list_holds<T: Tx>(tx: &mut T, change: &Change, list: &ConditionList) -> StoreResult<bool> {
+    let found = match &list.path {
+        Some(path) => Some(walk(tx, change.space, path).await?),
+        None => None,
+    };
+    let etag = found.as_ref().and_then(Walk::target).map(Node::etag);
+    let locks = match &found {
+        Some(found) => covering(tx, &found.nodes, change.now).await?,
+        None => Vec::new(),
+    };
+    Ok(list.conditions.iter().all(|condition| match condition {
+        Condition::Etag { tag, negated } => (etag.as_ref() == Some(tag)) != *negated,
+        Condition::Token { token, negated } => {
+            locks.iter().any(|(_, lock)| lock.token == *token) != *negated
+        }
+    }))
+}
+
+/// Tests a precondition as it stands now.
+#[derive(Debug)]
+pub struct CheckPrecondition {
+    /// The space and the moment.
+    pub change: Change,
+    /// The request's target.
+    pub path: NodePath,
+    /// What must hold.
+    pub precondition: Precondition,
+}
+
+impl Operation for CheckPrecondition {
+    type Output = ();
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        let found = walk(tx, self.change.space, &self.path).await?;
+        check_precondition(tx, &self.change, &found, &self.precondition).await
+    }
+}
+
+/// Locks an existing node. A conflicting lock refuses with `LockConflict`.
+#[derive(Debug)]
+pub struct CreateLock {
+    /// Space, person and moment.
+    pub change: Change,
+    /// The node.
+    pub path: NodePath,
+    /// The new lock's token, random.
+    pub token: String,
+    /// Shared, else exclusive.
+    pub shared: bool,
+    /// Depth infinity, else 0.
+    pub deep: bool,
+    /// How long it lasts.
+    pub timeout_seconds: i64,
+    /// The owner element as XML.
+    pub info: Option<String>,
+    /// The request's conditions.
+    pub precondition: Precondition,
+    /// Locks that one person may hold.
+    pub locks_max: u64,
+}
+
+impl Operation for CreateLock {
+    type Output = Lock;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Lock> {
+        let change = &self.change;
+        // The space's row is the lock under which nodes and their locks change.
+        tx.execute(
+            "UPDATE space SET seq = seq WHERE id = $1",
+            &[change.space.0.into()],
+        )
+        .await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        let node = found.existing()?.clone();
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        self.refuse_conflicts(tx, &found).await?;
+        let held = tx
+            .row(
+                "SELECT count(*) FROM lock WHERE owner_id = $1 AND until > $2",
+                &[change.actor.0.into(), change.now.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        if held.unwrap_or(0).unsigned_abs() >= self.locks_max {
+            return Err(Refusal::TooManyLocks.into());
+        }
+        let until = change.now.plus_seconds(self.timeout_seconds);
+        tx.execute(
+            "INSERT INTO lock (token, space_id, node_id, owner_id, shared, deep, until, \
+             timeout_seconds, info) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            &[
+                self.token.as_str().into(),
+                change.space.0.into(),
+                node.id.0.into(),
+                change.actor.0.into(),
+                i64::from(self.shared).into(),
+                i64::from(self.deep).into(),
+                until.0.into(),
+                self.timeout_seconds.into(),
+                self.info.as_deref().into(),
+            ],
+        )
+        .await?;
+        let made = locks_on(tx, node.id, change.now)
+            .await?
+            .into_iter()
+            .find(|lock| lock.token == self.token)
+            .ok_or(Refusal::NotFound)?;
+        Ok(made.at(self.path.clone()))
+    }
+}
+
+impl CreateLock {
+    async fn refuse_conflicts<T: Tx>(&self, tx: &mut T, found: &Walk) -> StoreResult<()> {
+        let change = &self.change;
+        for (index, lock) in covering(tx, &found.nodes, change.now).await? {
+            if !(lock.shared && self.shared) {
+                let path = prefix(&self.path, index);
+                return Err(Refusal::LockConflict { path }.into());
+            }
+        }
+        let node = found.existing()?;
+        if self.deep && node.is_folder() {
+            for lock in locks_below(tx, change.space, node.id, change.now).await? {
+                if !(lock.shared && self.shared) {
+                    let path = path_of(tx, change.space, lock.node)
+                        .await?
+                        .unwrap_or_default();
+                    return Err(Refusal::LockConflict { path }.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prolongs a lock of the person that covers a path; `None`: no such lock.
+#[derive(Debug)]
+pub struct RefreshLock {
+    /// Space, person and moment.
+    pub change: Change,
+    /// A path that the lock covers.
+    pub path: NodePath,
+    /// The lock's token.
+    pub token: String,
+    /// How long it lasts from now.
+    pub timeout_seconds: i64,
+}
+
+impl Operation for RefreshLock {
+    type Output = Option<Lock>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Lock>> {
+        let Some((index, mut lock)) = own_lock(tx, &self.change, &self.path, &self.token).await?
+        else {
+            return Ok(None);
+        };
+        lock.until = self.change.now.plus_seconds(self.timeout_seconds);
+        lock.timeout_seconds = self.timeout_seconds;
+        tx.execute(
+            "UPDATE lock SET until = $1, timeout_seconds = $2 WHERE token = $3",
+            &[
+                lock.until.0.into(),
+                lock.timeout_seconds.into(),
+                self.token.as_str().into(),
+            ],
+        )
+        .await?;
+        Ok(Some(lock.at(prefix(&self.path, index))))
+    }
+}
+
+/// Ends a lock of the person that covers a path; `false`: no such lock.
+#[derive(Debug)]
+pub struct EndLock {
+    /// Space, person and moment.
+    pub change: Change,
+    /// A path that the lock covers.
+    pub path: NodePath,
+    /// The lock's token.
+    pub token: String,
+}
+
+impl Operation for EndLock {
+    type Output = bool;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        if own_lock(tx, &self.change, &self.path, &self.token)
+            .await?
+            .is_none()
+        {
+            return Ok(false);
+        }
+        tx.execute(
+            "DELETE FROM lock WHERE token = $1",
+            &[self.token.as_str().into()],
+        )
+        .await?;
+        Ok(true)
+    }
+}
+
+async fn own_lock<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    path: &NodePath,
+    token: &str,
+) -> StoreResult<Option<(usize, LockRow)>> {
+    let found = walk(tx, change.space, path).await?;
+    let locks = covering(tx, &found.nodes, change.now).await?;
+    Ok(locks
+        .into_iter()
+        .find(|(_, lock)| lock.token == token && lock.owner == change.actor))
+}
+
+/// Returns every lock that covers a path, also one that names nothing yet.
+#[derive(Debug)]
+pub struct CoveringLocks {
+    /// The space and the moment.
+    pub change: Change,
+    /// The path.
+    pub path: NodePath,
+}
+
+impl Operation for CoveringLocks {
+    type Output = Vec<Lock>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Lock>> {
+        let found = walk(tx, self.change.space, &self.path).await?;
+        let mut locks = covering(tx, &found.nodes, self.change.now).await?;
+        if found.missing > 0 {
+            // A shallow lock of the last folder that exists does not cover what is not there.
+            locks.retain(|(_, lock)| lock.deep);
+        }
+        Ok(locks
+            .iter()
+            .map(|(index, lock)| lock.at(prefix(&self.path, *index)))
+            .collect())
+    }
+}
+
+/// Deletes the rows of locks that ended; returns how many.
+#[derive(Debug)]
+pub struct SweepLocks {
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Operation for SweepLocks {
+    type Output = u64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+        tx.execute("DELETE FROM lock WHERE until <= $1", &[self.now.0.into()])
+            .await
+    }
+}

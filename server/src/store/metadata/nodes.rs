@@ -1,0 +1,405 @@
+//! Steps that operations on nodes share: find a path, take a space's lock,
+//! keep a former state, carry a change up to the root.
+//!
+//! # Always true
+//!
+//! * Every write of a space takes its numbers from the space's row first; that
+//!   row is the lock by which writers of one space take turns, so that numbers
+//!   become visible in order.
+//! * A node whose `seq` changes leaves its former state in `hist`.
+//! * `size`, `tree_files` and `tree_seq` of every ancestor change in the same
+//!   transaction as the node.
+
+use nuage_shared::node_path::NodeName;
+use nuage_shared::node_path::NodePath;
+
+use crate::clock::Timestamp;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreError;
+use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::records::ContentRef;
+use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::NodeKind;
+use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::records::UserId;
+use crate::store::metadata::tx::Row;
+use crate::store::metadata::tx::Tx;
+use crate::store::metadata::tx::Value;
+
+/// Number of columns that [`read_node`] takes.
+pub(crate) const NODE_COLUMNS: usize = 14;
+
+/// Reads the columns `id, space_id, parent_id, name, kind, seq, tree_seq, content_id, size,
+/// tree_files, rev, mtime, ctime, flags` of a row.
+pub(crate) fn read_node(row: &dyn Row) -> StoreResult<Node> {
+    Ok(Node {
+        id: NodeId(row.int(0)?),
+        space: SpaceId(row.int(1)?),
+        parent: row.opt_int(2)?.map(NodeId),
+        name: row.text(3)?,
+        kind: if row.int(4)? == 0 {
+            NodeKind::Folder
+        } else {
+            NodeKind::File
+        },
+        seq: row.int(5)?,
+        tree_seq: row.int(6)?,
+        content: row.opt_int(7)?.map(ContentRef),
+        size_bytes: unsigned(row.int(8)?),
+        tree_files: unsigned(row.int(9)?),
+        rev: row.int(10)?,
+        mtime: Timestamp(row.int(11)?),
+        ctime: Timestamp(row.int(12)?),
+        flags: row.int(13)?,
+    })
+}
+
+/// A stored count or length, which is never negative.
+pub(crate) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A length as the database stores it.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Who makes a change, when, and under which rules.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The space that changes.
+    pub space: SpaceId,
+    /// Who asked.
+    pub actor: UserId,
+    /// The moment of the request.
+    pub now: Timestamp,
+    /// Quota of spaces that have none of their own; `None`: no limit.
+    pub quota_default_bytes: Option<u64>,
+}
+
+/// A space's row, locked by this transaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LockedSpace {
+    /// The first of the numbers that this change took.
+    pub(crate) first_seq: i64,
+    /// The hidden folder of deleted trees.
+    pub(crate) trash: NodeId,
+    /// Bytes of current files.
+    pub(crate) used: i64,
+    /// What the space may hold.
+    pub(crate) quota: Option<u64>,
+}
+
+/// Takes the space's row lock and `count` numbers.
+pub(crate) async fn lock_space<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    count: i64,
+) -> StoreResult<LockedSpace> {
+    let row = tx
+        .row(
+            "UPDATE space SET seq = seq + $1 WHERE id = $2 AND state = 0 \
+             RETURNING seq, trash_id, used, quota",
+            &[count.into(), change.space.0.into()],
+            |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.opt_int(3)?)),
+        )
+        .await?;
+    let (seq, trash, used, quota) = row.ok_or(Refusal::NotFound)?;
+    Ok(LockedSpace {
+        first_seq: seq - count + 1,
+        trash: NodeId(trash),
+        used,
+        quota: effective_quota(quota, change.quota_default_bytes),
+    })
+}
+
+/// Takes more numbers after [`lock_space`]; returns the first.
+pub(crate) async fn more_seqs<T: Tx>(tx: &mut T, space: SpaceId, count: i64) -> StoreResult<i64> {
+    let seq = tx
+        .row(
+            "UPDATE space SET seq = seq + $1 WHERE id = $2 RETURNING seq",
+            &[count.into(), space.0.into()],
+            |row| row.int(0),
+        )
+        .await?;
+    Ok(seq.ok_or(Refusal::NotFound)? - count + 1)
+}
+
+/// A space's own quota, else the default; a stored -1 means no limit.
+pub(crate) fn effective_quota(stored: Option<i64>, default_bytes: Option<u64>) -> Option<u64> {
+    match stored {
+        None => default_bytes,
+        Some(bytes) => u64::try_from(bytes).ok(),
+    }
+}
+
+impl LockedSpace {
+    /// Refuses a growth that the quota does not allow; shrinking is always allowed.
+    pub(crate) fn check_quota(&self, growth_bytes: i64) -> StoreResult<()> {
+        match self.quota {
+            Some(quota_bytes)
+                if growth_bytes > 0
+                    && self.used.saturating_add(growth_bytes) > signed(quota_bytes) =>
+            {
+                Err(Refusal::QuotaExceeded {
+                    quota_bytes,
+                    used_bytes: unsigned(self.used),
+                    needed_bytes: unsigned(growth_bytes),
+                }
+                .into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// What a path leads to: the nodes from the root down, as far as they exist.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk {
+    /// From the root; never empty.
+    pub(crate) nodes: Vec<Node>,
+    /// Names of the path that nothing has.
+    pub(crate) missing: usize,
+}
+
+impl Walk {
+    /// Returns the node at the path, if there is one.
+    pub(crate) fn target(&self) -> Option<&Node> {
+        if self.missing == 0 {
+            self.nodes.last()
+        } else {
+            None
+        }
+    }
+
+    /// Returns the node at the path or refuses.
+    pub(crate) fn existing(&self) -> StoreResult<&Node> {
+        self.target().ok_or_else(|| Refusal::NotFound.into())
+    }
+
+    /// Returns the folders above the target, the root first; refuses when the
+    /// folder that should hold it is not there.
+    pub(crate) fn above(&self) -> StoreResult<&[Node]> {
+        let above = match self.missing {
+            0 => self.nodes.get(..self.nodes.len() - 1).unwrap_or_default(),
+            1 => self.nodes.as_slice(),
+            _ => return Err(Refusal::ParentMissing.into()),
+        };
+        match above.last() {
+            Some(parent) if parent.is_folder() => Ok(above),
+            Some(_) => Err(Refusal::ParentMissing.into()),
+            None => Err(Refusal::Root.into()),
+        }
+    }
+}
+
+/// Walks a path from the root of a space.
+pub(crate) async fn walk<T: Tx>(tx: &mut T, space: SpaceId, path: &NodePath) -> StoreResult<Walk> {
+    let root = tx
+        .row(
+            "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, n.content_id, \
+             n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags \
+             FROM space s JOIN node n ON n.id = s.root_id WHERE s.id = $1 AND s.state = 0",
+            &[space.0.into()],
+            read_node,
+        )
+        .await?
+        .ok_or(Refusal::NotFound)?;
+    let mut nodes = Vec::with_capacity(path.names().len() + 1);
+    let mut above = root.id;
+    nodes.push(root);
+    for (done, name) in path.names().iter().enumerate() {
+        match child(tx, above, name).await? {
+            Some(node) => {
+                above = node.id;
+                nodes.push(node);
+            }
+            None => {
+                return Ok(Walk {
+                    nodes,
+                    missing: path.names().len() - done,
+                });
+            }
+        }
+    }
+    Ok(Walk { nodes, missing: 0 })
+}
+
+async fn child<T: Tx>(tx: &mut T, folder: NodeId, name: &NodeName) -> StoreResult<Option<Node>> {
+    tx.row(
+        "SELECT id, space_id, parent_id, name, kind, seq, tree_seq, content_id, size, tree_files, \
+         rev, mtime, ctime, flags FROM node WHERE parent_id = $1 AND name = $2",
+        &[folder.0.into(), name.as_str().into()],
+        read_node,
+    )
+    .await
+}
+
+/// Reads a node by number.
+pub(crate) async fn node_by_id<T: Tx>(tx: &mut T, id: NodeId) -> StoreResult<Option<Node>> {
+    tx.row(
+        "SELECT id, space_id, parent_id, name, kind, seq, tree_seq, content_id, size, tree_files, \
+         rev, mtime, ctime, flags FROM node WHERE id = $1",
+        &[id.0.into()],
+        read_node,
+    )
+    .await
+}
+
+/// Keeps the state that `node` had until now as a row of history.
+pub(crate) async fn archive<T: Tx>(
+    tx: &mut T,
+    node: &Node,
+    to_seq: i64,
+    change: &Change,
+) -> StoreResult<()> {
+    tx.execute(
+        "INSERT INTO hist (node_id, space_id, from_seq, to_seq, parent_id, name, content_id, size, \
+         mtime, actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        &[
+            node.id.0.into(),
+            node.space.0.into(),
+            node.seq.into(),
+            to_seq.into(),
+            node.parent.map(|id| id.0).into(),
+            node.name.as_str().into(),
+            node.content.map(|id| id.0).into(),
+            signed(node.size_bytes).into(),
+            node.mtime.0.into(),
+            change.actor.0.into(),
+            change.now.0.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What a change does to everything above it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Growth {
+    /// Bytes of current files, more or less.
+    pub(crate) bytes: i64,
+    /// Current files, more or less.
+    pub(crate) files: i64,
+}
+
+/// Carries a change up through `above` (the root first).
+pub(crate) async fn touch_above<T: Tx>(
+    tx: &mut T,
+    above: &[Node],
+    seq: i64,
+    growth: Growth,
+) -> StoreResult<()> {
+    for folder in above.iter().rev() {
+        tx.execute(
+            "UPDATE node SET tree_seq = $1, size = size + $2, tree_files = tree_files + $3 \
+             WHERE id = $4",
+            &[
+                seq.into(),
+                growth.bytes.into(),
+                growth.files.into(),
+                folder.id.0.into(),
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Charges a space: current bytes and files, and bytes kept as versions and trash.
+pub(crate) async fn charge<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    growth: Growth,
+    kept_bytes: i64,
+) -> StoreResult<()> {
+    tx.execute(
+        "UPDATE space SET used = used + $1, files = files + $2, kept = kept + $3 WHERE id = $4",
+        &[
+            growth.bytes.into(),
+            growth.files.into(),
+            kept_bytes.into(),
+            space.0.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes the mark by which the feed tells that a node left a folder.
+pub(crate) async fn bury<T: Tx>(
+    tx: &mut T,
+    node: &Node,
+    seq: i64,
+    why: Departure,
+    now: Timestamp,
+) -> StoreResult<()> {
+    tx.execute(
+        "INSERT INTO tomb (space_id, seq, node_id, parent_id, why, at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        &[
+            node.space.0.into(),
+            seq.into(),
+            node.id.0.into(),
+            node.parent.map(|id| id.0).into(),
+            Value::Int(why as i64),
+            now.0.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Why a node left its folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Departure {
+    /// It was deleted.
+    Deleted = 0,
+    /// It moved to another folder.
+    Moved = 1,
+}
+
+/// Returns the path of a node by walking up; `None` when it is not under a root (trash).
+pub(crate) async fn path_of<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    id: NodeId,
+) -> StoreResult<Option<NodePath>> {
+    let root = tx
+        .row(
+            "SELECT root_id FROM space WHERE id = $1",
+            &[space.0.into()],
+            |row| row.int(0),
+        )
+        .await?;
+    let mut names = Vec::new();
+    let mut at = id;
+    while Some(at.0) != root {
+        let Some((parent, name)) = tx
+            .row(
+                "SELECT parent_id, name FROM node WHERE id = $1",
+                &[at.0.into()],
+                |row| Ok((row.opt_int(0)?, row.text(1)?)),
+            )
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some(parent) = parent else {
+            return Ok(None);
+        };
+        names.push(name);
+        at = NodeId(parent);
+        if names.len() > NodePath::DEPTH_MAX {
+            return Err(StoreError::Corrupt(format!(
+                "node {} lies in a cycle",
+                id.0
+            )));
+        }
+    }
+    names.reverse();
+    NodePath::parse(&names.join("/"))
+        .map(Some)
+        .map_err(|fault| StoreError::Corrupt(format!("node {}: {fault}", id.0)))
+}

@@ -1,0 +1,738 @@
+//! Operations on whole trees: make a folder, move, copy, delete, set times and properties.
+//!
+//! A move or delete is one row however large the tree. A copy is rows only, in
+//! one transaction; content is never copied.
+
+use nuage_shared::node_path::NodeName;
+use nuage_shared::node_path::NodePath;
+
+use crate::clock::Timestamp;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::locks::Reach;
+use crate::store::metadata::locks::check_precondition;
+use crate::store::metadata::locks::end_locks_of_tree;
+use crate::store::metadata::locks::require_unlocked;
+use crate::store::metadata::nodes::Change;
+use crate::store::metadata::nodes::Departure;
+use crate::store::metadata::nodes::Growth;
+use crate::store::metadata::nodes::LockedSpace;
+use crate::store::metadata::nodes::Walk;
+use crate::store::metadata::nodes::archive;
+use crate::store::metadata::nodes::bury;
+use crate::store::metadata::nodes::charge;
+use crate::store::metadata::nodes::lock_space;
+use crate::store::metadata::nodes::more_seqs;
+use crate::store::metadata::nodes::node_by_id;
+use crate::store::metadata::nodes::signed;
+use crate::store::metadata::nodes::touch_above;
+use crate::store::metadata::nodes::walk;
+use crate::store::metadata::precondition::Precondition;
+use crate::store::metadata::records::Committed;
+use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::PropertyPatch;
+use crate::store::metadata::tx::Operation;
+use crate::store::metadata::tx::Tx;
+
+/// Makes a folder, with dead properties if asked (RFC 5689).
+#[derive(Debug)]
+pub struct MakeFolder {
+    /// Space, person and moment.
+    pub change: Change,
+    /// Where.
+    pub path: NodePath,
+    /// The request's conditions.
+    pub precondition: Precondition,
+}
+
+impl Operation for MakeFolder {
+    type Output = Node;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
+        let change = &self.change;
+        let space = lock_space(tx, change, 1).await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        if found.target().is_some() {
+            return Err(Refusal::AlreadyExists.into());
+        }
+        let above = found.above()?;
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        require_unlocked(
+            tx,
+            change,
+            (&self.path, &found),
+            &self.precondition,
+            Reach::Tree,
+        )
+        .await?;
+        let parent = above.last().ok_or(Refusal::ParentMissing)?;
+        let name = self.path.name().ok_or(Refusal::Root)?;
+        let id = NodeId(tx.reserve_ids("node", 1).await?);
+        let seq = space.first_seq;
+        tx.execute(
+            "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
+             mtime, ctime) VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $6, $7, $7)",
+            &[
+                id.0.into(),
+                change.space.0.into(),
+                parent.id.0.into(),
+                name.as_str().into(),
+                name.fold().as_str().into(),
+                seq.into(),
+                change.now.0.into(),
+            ],
+        )
+        .await?;
+        touch_above(tx, above, seq, Growth::default()).await?;
+        Ok(node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?)
+    }
+}
+
+/// Moves a node, with everything below, to the trash of its space.
+#[derive(Debug)]
+pub struct Delete {
+    /// Space, person and moment.
+    pub change: Change,
+    /// What.
+    pub path: NodePath,
+    /// The request's conditions.
+    pub precondition: Precondition,
+}
+
+impl Operation for Delete {
+    type Output = ();
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        let change = &self.change;
+        let space = lock_space(tx, change, 1).await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        let node = found.existing()?;
+        let above = found.above()?;
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        require_unlocked(
+            tx,
+            change,
+            (&self.path, &found),
+            &self.precondition,
+            Reach::Tree,
+        )
+        .await?;
+        put_into_trash(tx, change, &space, (node, above), space.first_seq).await
+    }
+}
+
+fn files_of(node: &Node) -> i64 {
+    if node.is_folder() {
+        signed(node.tree_files)
+    } else {
+        1
+    }
+}
+
+async fn put_into_trash<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    space: &LockedSpace,
+    (node, above): (&Node, &[Node]),
+    seq: i64,
+) -> StoreResult<()> {
+    end_locks_of_tree(tx, change.space, node, change.now).await?;
+    archive(tx, node, seq, change).await?;
+    bury(tx, node, seq, Departure::Deleted, change.now).await?;
+    tx.execute(
+        "INSERT INTO trash (node_id, space_id, deleted_by, at, parent_id, name, size) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            node.id.0.into(),
+            node.space.0.into(),
+            change.actor.0.into(),
+            change.now.0.into(),
+            node.parent.map(|id| id.0).into(),
+            node.name.as_str().into(),
+            signed(node.size_bytes).into(),
+        ],
+    )
+    .await?;
+    let name = node.id.0.to_string();
+    place_node(tx, node, space.trash, (&name, &name), seq).await?;
+    let gone = Growth {
+        bytes: -signed(node.size_bytes),
+        files: -files_of(node),
+    };
+    touch_above(tx, above, seq, gone).await?;
+    charge(tx, change.space, gone, signed(node.size_bytes)).await
+}
+
+/// Gives a node another folder, name and number; what lies below is not touched.
+async fn place_node<T: Tx>(
+    tx: &mut T,
+    node: &Node,
+    folder: NodeId,
+    (name, fold): (&str, &str),
+    seq: i64,
+) -> StoreResult<()> {
+    tx.execute(
+        "UPDATE node SET parent_id = $1, name = $2, fold = $3, seq = $4, \
+         tree_seq = CASE WHEN tree_seq > $4 THEN tree_seq ELSE $4 END WHERE id = $5",
+        &[
+            folder.0.into(),
+            name.into(),
+            fold.into(),
+            seq.into(),
+            node.id.0.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What a move or copy needs to know of its two ends.
+struct Ends {
+    from: Walk,
+    to: Walk,
+}
+
+impl Ends {
+    /// Walks both paths and makes the tests that MOVE and COPY share.
+    async fn find<T: Tx>(
+        tx: &mut T,
+        change: &Change,
+        (from, to): (&NodePath, &NodePath),
+        precondition: &Precondition,
+        overwrite: bool,
+    ) -> StoreResult<Self> {
+        let source = walk(tx, change.space, from).await?;
+        source.existing()?;
+        if from.is_within(to) && from != to {
+            // Replacing a folder by something inside it would delete the source first.
+            return Err(Refusal::IntoItself.into());
+        }
+        let target = walk(tx, change.space, to).await?;
+        target.above()?;
+        check_precondition(tx, change, &source, precondition).await?;
+        if target.target().is_some() && !overwrite {
+            return Err(Refusal::PreconditionFailed.into());
+        }
+        require_unlocked(tx, change, (to, &target), precondition, Reach::Tree).await?;
+        Ok(Self {
+            from: source,
+            to: target,
+        })
+    }
+}
+
+/// Moves or renames a node in one step.
+#[derive(Debug)]
+pub struct Move {
+    /// Space, person and moment.
+    pub change: Change,
+    /// What.
+    pub from: NodePath,
+    /// Where to.
+    pub to: NodePath,
+    /// Replaces what is there; else that refuses.
+    pub overwrite: bool,
+    /// The request's conditions (of the source).
+    pub precondition: Precondition,
+}
+
+impl Operation for Move {
+    type Output = Committed;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
+        let change = &self.change;
+        let name = self.to.name().ok_or(Refusal::Root)?;
+        if self.from.is_root() {
+            return Err(Refusal::Root.into());
+        }
+        if self.to.is_within(&self.from) {
+            return Err(Refusal::IntoItself.into());
+        }
+        let space = lock_space(tx, change, 2).await?;
+        let paths = (&self.from, &self.to);
+        let ends = Ends::find(tx, change, paths, &self.precondition, self.overwrite).await?;
+        let source = (&self.from, &ends.from);
+        require_unlocked(tx, change, source, &self.precondition, Reach::Tree).await?;
+        let node = ends.from.existing()?;
+        if let Some(old) = ends.to.target() {
+            self.replace(tx, &space, (node, old), &ends).await?;
+        }
+        self.relocate(tx, (node, &ends), name, space.first_seq + 1)
+            .await?;
+        let node = node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?;
+        Ok(Committed {
+            node,
+            created: ends.to.target().is_none(),
+        })
+    }
+}
+
+impl Move {
+    /// Clears the target's name.
+    ///
+    /// A file that replaces a file inherits its past: programs save by writing
+    /// a temporary file and renaming it, and expect versions, locks and shares to stay.
+    async fn replace<T: Tx>(
+        &self,
+        tx: &mut T,
+        space: &LockedSpace,
+        (node, old): (&Node, &Node),
+        ends: &Ends,
+    ) -> StoreResult<()> {
+        let change = &self.change;
+        let above = ends.to.above()?;
+        let seq = space.first_seq;
+        if node.is_folder() || old.is_folder() {
+            return put_into_trash(tx, change, space, (old, above), seq).await;
+        }
+        archive(tx, old, seq, change).await?;
+        tx.execute(
+            "UPDATE hist SET node_id = $1 WHERE node_id = $2",
+            &[node.id.0.into(), old.id.0.into()],
+        )
+        .await?;
+        end_locks_of_tree(tx, change.space, node, change.now).await?;
+        tx.execute(
+            "UPDATE lock SET node_id = $1 WHERE node_id = $2",
+            &[node.id.0.into(), old.id.0.into()],
+        )
+        .await?;
+        tx.execute(
+            "DELETE FROM property WHERE node_id = $1",
+            &[old.id.0.into()],
+        )
+        .await?;
+        tx.execute("DELETE FROM node WHERE id = $1", &[old.id.0.into()])
+            .await?;
+        bury(tx, old, seq, Departure::Deleted, change.now).await?;
+        let gone = Growth {
+            bytes: -signed(old.size_bytes),
+            files: -1,
+        };
+        touch_above(tx, above, seq, gone).await?;
+        charge(tx, change.space, gone, signed(old.size_bytes)).await
+    }
+
+    async fn relocate<T: Tx>(
+        &self,
+        tx: &mut T,
+        (node, ends): (&Node, &Ends),
+        name: &NodeName,
+        seq: i64,
+    ) -> StoreResult<()> {
+        let change = &self.change;
+        if ends
+            .to
+            .target()
+            .is_none_or(|old| old.is_folder() || node.is_folder())
+        {
+            end_locks_of_tree(tx, change.space, node, change.now).await?;
+        }
+        let (from_above, to_above) = (ends.from.above()?, ends.to.above()?);
+        let folder = to_above.last().ok_or(Refusal::ParentMissing)?;
+        archive(tx, node, seq, change).await?;
+        if node.parent != Some(folder.id) {
+            bury(tx, node, seq, Departure::Moved, change.now).await?;
+        }
+        place_node(tx, node, folder.id, (name.as_str(), &name.fold()), seq).await?;
+        let (bytes, files) = (signed(node.size_bytes), files_of(node));
+        touch_above(
+            tx,
+            from_above,
+            seq,
+            Growth {
+                bytes: -bytes,
+                files: -files,
+            },
+        )
+        .await?;
+        touch_above(tx, to_above, seq, Growth { bytes, files }).await
+    }
+}
+
+/// Copies a node, with everything below, as rows that name the same contents.
+#[derive(Debug)]
+pub struct Copy {
+    /// Space, person and moment.
+    pub change: Change,
+    /// What.
+    pub from: NodePath,
+    /// Where to.
+    pub to: NodePath,
+    /// Replaces what is there; else that refuses.
+    pub overwrite: bool,
+    /// Copies a folder without its members (Depth: 0).
+    pub shallow: bool,
+    /// The request's conditions (of the source).
+    pub precondition: Precondition,
+}
+
+impl Operation for Copy {
+    type Output = Committed;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
+        let change = &self.change;
+        let name = self.to.name().ok_or(Refusal::Root)?;
+        if self.to == self.from || (self.to.is_within(&self.from) && !self.shallow) {
+            return Err(Refusal::IntoItself.into());
+        }
+        let space = lock_space(tx, change, 1).await?;
+        let paths = (&self.from, &self.to);
+        let ends = Ends::find(tx, change, paths, &self.precondition, self.overwrite).await?;
+        let source = ends.from.existing()?;
+        let old = ends.to.target();
+        let added = if self.shallow && source.is_folder() {
+            0
+        } else {
+            signed(source.size_bytes)
+        };
+        space.check_quota(added - old.map_or(0, |node| signed(node.size_bytes)))?;
+        if let Some(old) = old {
+            if !source.is_folder() && !old.is_folder() {
+                return self
+                    .overwrite_file(tx, (source, old), &ends, space.first_seq)
+                    .await;
+            }
+            put_into_trash(tx, change, &space, (old, ends.to.above()?), space.first_seq).await?;
+        }
+        let id = self.copy_tree(tx, source, &ends, name).await?;
+        let node = node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?;
+        Ok(Committed {
+            node,
+            created: old.is_none(),
+        })
+    }
+}
+
+impl Copy {
+    /// Makes the source's content a new version of the target, which keeps its number.
+    async fn overwrite_file<T: Tx>(
+        &self,
+        tx: &mut T,
+        (source, old): (&Node, &Node),
+        ends: &Ends,
+        seq: i64,
+    ) -> StoreResult<Committed> {
+        let change = &self.change;
+        archive(tx, old, seq, change).await?;
+        tx.execute(
+            "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
+             rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
+             content_at = CASE WHEN content_at + 1 > $5 THEN content_at + 1 ELSE $5 END \
+             WHERE id = $6",
+            &[
+                seq.into(),
+                source.content.map(|id| id.0).into(),
+                signed(source.size_bytes).into(),
+                source.mtime.0.into(),
+                (change.now.0 / 1_000).into(),
+                old.id.0.into(),
+            ],
+        )
+        .await?;
+        tx.execute(
+            "DELETE FROM property WHERE node_id = $1",
+            &[old.id.0.into()],
+        )
+        .await?;
+        tx.execute(
+            "INSERT INTO property (node_id, namespace, name, value) \
+             SELECT $1, namespace, name, value FROM property WHERE node_id = $2",
+            &[old.id.0.into(), source.id.0.into()],
+        )
+        .await?;
+        let growth = Growth {
+            bytes: signed(source.size_bytes) - signed(old.size_bytes),
+            files: 0,
+        };
+        touch_above(tx, ends.to.above()?, seq, growth).await?;
+        charge(tx, change.space, growth, signed(old.size_bytes)).await?;
+        let node = node_by_id(tx, old.id).await?.ok_or(Refusal::NotFound)?;
+        Ok(Committed {
+            node,
+            created: false,
+        })
+    }
+
+    /// Inserts the copied rows: parents take smaller numbers than what they hold.
+    async fn copy_tree<T: Tx>(
+        &self,
+        tx: &mut T,
+        source: &Node,
+        ends: &Ends,
+        name: &NodeName,
+    ) -> StoreResult<NodeId> {
+        let change = &self.change;
+        let to_above = ends.to.above()?;
+        let folder = to_above.last().ok_or(Refusal::ParentMissing)?;
+        let depth_max = if self.shallow || !source.is_folder() {
+            0
+        } else {
+            i64::MAX
+        };
+        tx.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS copied \
+             (old_id INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL)",
+            &[],
+        )
+        .await?;
+        tx.execute("DELETE FROM copied", &[]).await?;
+        let count = tx
+            .execute(
+                "INSERT INTO copied (old_id, ordinal) \
+                 WITH RECURSIVE tree(id, depth) AS (\
+                 SELECT n.id, 0 FROM node n WHERE n.id = $1 UNION ALL \
+                 SELECT n.id, t.depth + 1 FROM tree t JOIN node n ON n.parent_id = t.id \
+                 WHERE t.depth < $2) \
+                 SELECT id, row_number() OVER (ORDER BY depth, id) - 1 FROM tree",
+                &[source.id.0.into(), depth_max.into()],
+            )
+            .await?;
+        let count = signed(count);
+        let first_id = tx.reserve_ids("node", count).await?;
+        let first_seq = more_seqs(tx, change.space, count).await?;
+        let is_shallow = self.shallow && source.is_folder();
+        tx.execute(
+            "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
+             content_id, size, tree_files, rev, content_at, mtime, ctime, flags) \
+             SELECT $1 + c.ordinal, n.space_id, $1 + p.ordinal, n.name, n.fold, n.kind, \
+             $2 + c.ordinal, $2 + c.ordinal, CASE n.kind WHEN 0 THEN $3 ELSE $2 + c.ordinal END, \
+             n.content_id, CASE WHEN n.kind = 0 AND $4 = 1 THEN 0 ELSE n.size END, \
+             CASE WHEN $4 = 1 THEN 0 ELSE n.tree_files END, $2 + c.ordinal, $5, n.mtime, $6, \
+             n.flags FROM copied c JOIN node n ON n.id = c.old_id \
+             LEFT JOIN copied p ON p.old_id = n.parent_id AND c.ordinal > 0 WHERE c.ordinal > 0",
+            &[
+                first_id.into(),
+                first_seq.into(),
+                (first_seq + count - 1).into(),
+                i64::from(is_shallow).into(),
+                (change.now.0 / 1_000).into(),
+                change.now.0.into(),
+            ],
+        )
+        .await?;
+        self.insert_top(tx, source, (folder.id, name), (first_id, first_seq, count))
+            .await?;
+        tx.execute(
+            "INSERT INTO property (node_id, namespace, name, value) \
+             SELECT $1 + c.ordinal, p.namespace, p.name, p.value \
+             FROM copied c JOIN property p ON p.node_id = c.old_id",
+            &[first_id.into()],
+        )
+        .await?;
+        let growth = if is_shallow {
+            Growth::default()
+        } else {
+            Growth {
+                bytes: signed(source.size_bytes),
+                files: files_of(source),
+            }
+        };
+        touch_above(tx, to_above, first_seq + count - 1, growth).await?;
+        charge(tx, change.space, growth, 0).await?;
+        Ok(NodeId(first_id))
+    }
+
+    async fn insert_top<T: Tx>(
+        &self,
+        tx: &mut T,
+        source: &Node,
+        (folder, name): (NodeId, &NodeName),
+        (id, seq, count): (i64, i64, i64),
+    ) -> StoreResult<()> {
+        let is_shallow = self.shallow && source.is_folder();
+        let tree_seq = if source.is_folder() {
+            seq + count - 1
+        } else {
+            seq
+        };
+        let size = if is_shallow {
+            0
+        } else {
+            signed(source.size_bytes)
+        };
+        let files = if is_shallow {
+            0
+        } else {
+            signed(source.tree_files)
+        };
+        tx.execute(
+            "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
+             content_id, size, tree_files, rev, content_at, mtime, ctime, flags) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $7, $12, $13, $14, $15)",
+            &[
+                id.into(),
+                self.change.space.0.into(),
+                folder.0.into(),
+                name.as_str().into(),
+                name.fold().as_str().into(),
+                i64::from(!source.is_folder()).into(),
+                seq.into(),
+                tree_seq.into(),
+                source.content.map(|id| id.0).into(),
+                size.into(),
+                files.into(),
+                (self.change.now.0 / 1_000).into(),
+                source.mtime.0.into(),
+                self.change.now.0.into(),
+                source.flags.into(),
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+/// Sets the modification time of a node.
+#[derive(Debug)]
+pub struct Touch {
+    /// Space, person and moment.
+    pub change: Change,
+    /// What.
+    pub path: NodePath,
+    /// The new time.
+    pub modified_at: Timestamp,
+    /// The request's conditions.
+    pub precondition: Precondition,
+}
+
+impl Operation for Touch {
+    type Output = Node;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
+        let change = &self.change;
+        let space = lock_space(tx, change, 1).await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        let node = found.existing()?;
+        let above = found.above()?;
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        require_unlocked(
+            tx,
+            change,
+            (&self.path, &found),
+            &self.precondition,
+            Reach::Node,
+        )
+        .await?;
+        let seq = space.first_seq;
+        archive(tx, node, seq, change).await?;
+        tx.execute(
+            "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END, \
+             mtime = $2, rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END WHERE id = $3",
+            &[seq.into(), self.modified_at.0.into(), node.id.0.into()],
+        )
+        .await?;
+        touch_above(tx, above, seq, Growth::default()).await?;
+        Ok(node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?)
+    }
+}
+
+/// Changes dead properties of a node: all or none.
+#[derive(Debug)]
+pub struct PatchProperties {
+    /// Space, person and moment.
+    pub change: Change,
+    /// Which node.
+    pub path: NodePath,
+    /// In the order of the request.
+    pub patches: Vec<PropertyPatch>,
+    /// Bytes that the properties of one node may have together.
+    pub bytes_max: u64,
+    /// The request's conditions.
+    pub precondition: Precondition,
+}
+
+impl Operation for PatchProperties {
+    /// `false`: the properties would be too large, and nothing was changed.
+    type Output = bool;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        let change = &self.change;
+        let space = lock_space(tx, change, 1).await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        let node = found.existing()?;
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        require_unlocked(
+            tx,
+            change,
+            (&self.path, &found),
+            &self.precondition,
+            Reach::Node,
+        )
+        .await?;
+        if self.size_after(tx, node.id).await? > self.bytes_max {
+            return Ok(false);
+        }
+        for patch in &self.patches {
+            apply_patch(tx, node.id, patch).await?;
+        }
+        let seq = space.first_seq;
+        archive(tx, node, seq, change).await?;
+        tx.execute(
+            "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END \
+             WHERE id = $2",
+            &[seq.into(), node.id.0.into()],
+        )
+        .await?;
+        if !self.path.is_root() {
+            touch_above(tx, found.above()?, seq, Growth::default()).await?;
+        }
+        Ok(true)
+    }
+}
+
+impl PatchProperties {
+    /// Returns an upper bound of the node's property bytes after the patches.
+    async fn size_after<T: Tx>(&self, tx: &mut T, node: NodeId) -> StoreResult<u64> {
+        let held = tx
+            .row(
+                "SELECT coalesce(sum(length(namespace) + length(name) + length(value)), 0) \
+                 FROM property WHERE node_id = $1",
+                &[node.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        let added: usize = self
+            .patches
+            .iter()
+            .map(|patch| match patch {
+                PropertyPatch::Set(property) => {
+                    property.namespace.len() + property.name.len() + property.xml.len()
+                }
+                PropertyPatch::Remove { .. } => 0,
+            })
+            .sum();
+        Ok(held.unwrap_or(0).unsigned_abs() + added as u64)
+    }
+}
+
+async fn apply_patch<T: Tx>(tx: &mut T, node: NodeId, patch: &PropertyPatch) -> StoreResult<()> {
+    match patch {
+        PropertyPatch::Set(property) => {
+            tx.execute(
+                "INSERT INTO property (node_id, namespace, name, value) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (node_id, namespace, name) DO UPDATE SET value = excluded.value",
+                &[
+                    node.0.into(),
+                    property.namespace.as_str().into(),
+                    property.name.as_str().into(),
+                    property.xml.as_str().into(),
+                ],
+            )
+            .await?;
+        }
+        PropertyPatch::Remove { namespace, name } => {
+            tx.execute(
+                "DELETE FROM property WHERE node_id = $1 AND namespace = $2 AND name = $3",
+                &[
+                    node.0.into(),
+                    namespace.as_str().into(),
+                    name.as_str().into(),
+                ],
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
