@@ -131,6 +131,7 @@ CREATE TABLE hist (                     -- every state that a node had
   node_id {INT} NOT NULL, space_id {INT} NOT NULL, from_seq {INT} NOT NULL, to_seq {INT} NOT NULL,
   parent_id {INT}, name {TEXT} NOT NULL, content_id {INT}, size {INT} NOT NULL, mtime {INT} NOT NULL,
   actor {INT} NOT NULL, at {INT} NOT NULL, label {TEXT},
+  kept {INT} NOT NULL DEFAULT 0,        -- bytes that this row charges to space.kept: the size of a replaced content
   PRIMARY KEY (node_id, space_id, from_seq));
 CREATE INDEX hist_folder ON hist(parent_id, to_seq);
 CREATE INDEX hist_age ON hist(space_id, at);

@@ -5,9 +5,11 @@
 //! durable group commits, reads see one snapshot.
 
 pub mod browse;
+pub mod check;
 pub mod contents;
 pub mod dialect;
 pub mod error;
+pub mod history;
 pub mod locks;
 pub mod nodes;
 pub mod precondition;
@@ -17,6 +19,7 @@ pub mod tree;
 pub mod tx;
 pub mod upload;
 
+use std::future::Future;
 use std::path::Path;
 
 use crate::store::metadata::error::StoreResult;
@@ -51,9 +54,12 @@ impl MetadataStore {
 
     /// Runs an operation durably: when this returns, a power cut cannot undo it.
     ///
-    /// The operation goes on if the returned future is dropped.
-    pub async fn write<O: Operation>(&self, operation: O) -> StoreResult<O::Output> {
-        self.engine.write(operation, Urgency::Foreground).await
+    /// The operation is queued at once and goes on if the returned future is dropped.
+    pub fn write<O: Operation>(
+        &self,
+        operation: O,
+    ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
+        self.engine.write(operation, Urgency::Foreground)
     }
 
     /// Runs a background operation: like `write`, but at most one of them joins a commit.

@@ -248,15 +248,18 @@ pub(crate) async fn node_by_id<T: Tx>(tx: &mut T, id: NodeId) -> StoreResult<Opt
 }
 
 /// Keeps the state that `node` had until now as a row of history.
+///
+/// `kept_bytes` is what the row charges to the space's versions: the size of a
+/// content that is replaced, else 0.
 pub(crate) async fn archive<T: Tx>(
     tx: &mut T,
-    node: &Node,
+    (node, kept_bytes): (&Node, i64),
     to_seq: i64,
     change: &Change,
 ) -> StoreResult<()> {
     tx.execute(
         "INSERT INTO hist (node_id, space_id, from_seq, to_seq, parent_id, name, content_id, size, \
-         mtime, actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         mtime, actor, at, kept) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         &[
             node.id.0.into(),
             node.space.0.into(),
@@ -269,6 +272,7 @@ pub(crate) async fn archive<T: Tx>(
             node.mtime.0.into(),
             change.actor.0.into(),
             change.now.0.into(),
+            kept_bytes.into(),
         ],
     )
     .await?;

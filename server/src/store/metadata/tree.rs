@@ -138,7 +138,7 @@ async fn put_into_trash<T: Tx>(
     seq: i64,
 ) -> StoreResult<()> {
     end_locks_of_tree(tx, change.space, node, change.now).await?;
-    archive(tx, node, seq, change).await?;
+    archive(tx, (node, 0), seq, change).await?;
     bury(tx, node, seq, Departure::Deleted, change.now).await?;
     tx.execute(
         "INSERT INTO trash (node_id, space_id, deleted_by, at, parent_id, name, size) \
@@ -286,7 +286,7 @@ impl Move {
         if node.is_folder() || old.is_folder() {
             return put_into_trash(tx, change, space, (old, above), seq).await;
         }
-        archive(tx, old, seq, change).await?;
+        archive(tx, (old, signed(old.size_bytes)), seq, change).await?;
         tx.execute(
             "UPDATE hist SET node_id = $1 WHERE node_id = $2",
             &[node.id.0.into(), old.id.0.into()],
@@ -331,7 +331,7 @@ impl Move {
         }
         let (from_above, to_above) = (ends.from.above()?, ends.to.above()?);
         let folder = to_above.last().ok_or(Refusal::ParentMissing)?;
-        archive(tx, node, seq, change).await?;
+        archive(tx, (node, 0), seq, change).await?;
         if node.parent != Some(folder.id) {
             bury(tx, node, seq, Departure::Moved, change.now).await?;
         }
@@ -415,7 +415,7 @@ impl Copy {
         seq: i64,
     ) -> StoreResult<Committed> {
         let change = &self.change;
-        archive(tx, old, seq, change).await?;
+        archive(tx, (old, signed(old.size_bytes)), seq, change).await?;
         tx.execute(
             "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
              rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
@@ -616,7 +616,7 @@ impl Operation for Touch {
         )
         .await?;
         let seq = space.first_seq;
-        archive(tx, node, seq, change).await?;
+        archive(tx, (node, 0), seq, change).await?;
         tx.execute(
             "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END, \
              mtime = $2, rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END WHERE id = $3",
@@ -668,7 +668,7 @@ impl Operation for PatchProperties {
             apply_patch(tx, node.id, patch).await?;
         }
         let seq = space.first_seq;
-        archive(tx, node, seq, change).await?;
+        archive(tx, (node, 0), seq, change).await?;
         tx.execute(
             "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END \
              WHERE id = $2",

@@ -198,7 +198,7 @@ impl CommitUpload {
         content: ContentRef,
         seq: i64,
     ) -> StoreResult<i64> {
-        archive(tx, old, seq, &self.change).await?;
+        archive(tx, (old, signed(old.size_bytes)), seq, &self.change).await?;
         let micros = self.change.now.0 / 1_000;
         tx.execute(
             "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \

@@ -1,0 +1,340 @@
+//! The end of the past: purge the trash, thin versions, drop tombstones.
+//!
+//! Every operation is one slice of at most [`SLICE_ROWS`] rows, so that no
+//! person's write waits long behind it; the job asks again until a slice says
+//! that nothing is left. Contents that lose a name are handed to the collector
+//! through `maybe_dead`; nothing here deletes bytes.
+
+use crate::clock::NANOS;
+use crate::clock::Timestamp;
+use crate::store::metadata::contents::maybe_dead;
+use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::records::ContentRef;
+use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::tx::Operation;
+use crate::store::metadata::tx::Row;
+use crate::store::metadata::tx::Tx;
+
+/// Most rows that one slice deletes.
+pub const SLICE_ROWS: i64 = 500;
+
+const DAY_NANOS: i64 = 86_400 * NANOS;
+
+/// Deletes for good some of what went to the trash up to a moment.
+#[derive(Debug)]
+pub struct PurgeTrash {
+    /// Trees deleted at or before this moment go.
+    pub deleted_until: Timestamp,
+    /// The present, noted beside contents that may be dead.
+    pub now: Timestamp,
+}
+
+impl Operation for PurgeTrash {
+    /// Nodes that went; 0: nothing is left to purge.
+    type Output = u64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+        let due = tx
+            .row(
+                "SELECT node_id, space_id, size FROM trash WHERE at <= $1 ORDER BY at LIMIT 1",
+                &[self.deleted_until.0.into()],
+                |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)),
+            )
+            .await?;
+        let Some((top, space, size)) = due else {
+            return Ok(0);
+        };
+        lock_space_row(tx, SpaceId(space)).await?;
+        let (gone, is_complete) =
+            forget_tree(tx, SpaceId(space), NodeId(top), SLICE_ROWS, self.now).await?;
+        if is_complete {
+            tx.execute("DELETE FROM trash WHERE node_id = $1", &[top.into()])
+                .await?;
+            tx.execute(
+                "UPDATE space SET kept = kept - $1 WHERE id = $2",
+                &[size.into(), space.into()],
+            )
+            .await?;
+        }
+        Ok(gone.max(1))
+    }
+}
+
+/// Takes a space's row lock without taking a number.
+pub(crate) async fn lock_space_row<T: Tx>(tx: &mut T, space: SpaceId) -> StoreResult<()> {
+    tx.execute(
+        "UPDATE space SET seq = seq WHERE id = $1",
+        &[space.0.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+struct Child {
+    id: i64,
+    is_folder: bool,
+    content: Option<i64>,
+}
+
+fn read_child(row: &dyn Row) -> StoreResult<Child> {
+    Ok(Child {
+        id: row.int(0)?,
+        is_folder: row.int(1)? == 0,
+        content: row.opt_int(2)?,
+    })
+}
+
+/// Deletes nodes of a tree from its leaves up; returns how many, and whether the top is gone.
+///
+/// Each call starts at the top and goes down to where the last one stopped, so
+/// that nothing has to be remembered between slices.
+pub(crate) async fn forget_tree<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    top: NodeId,
+    rows_max: i64,
+    now: Timestamp,
+) -> StoreResult<(u64, bool)> {
+    let mut gone = 0;
+    let mut trail = vec![top.0];
+    while let Some(folder) = trail.last().copied() {
+        if gone >= rows_max.unsigned_abs() {
+            return Ok((gone, false));
+        }
+        let children = tx
+            .rows(
+                "SELECT id, kind, content_id FROM node WHERE parent_id = $1 ORDER BY id LIMIT $2",
+                &[folder.into(), rows_max.into()],
+                read_child,
+            )
+            .await?;
+        let mut below = None;
+        for child in &children {
+            if child.is_folder {
+                below = Some(child.id);
+            } else {
+                forget_node(tx, space, child.id, child.content, now).await?;
+                gone += 1;
+            }
+        }
+        match below {
+            Some(below) => trail.push(below),
+            None if children.is_empty() => {
+                let content = tx
+                    .row(
+                        "SELECT content_id FROM node WHERE id = $1",
+                        &[folder.into()],
+                        |row| row.opt_int(0),
+                    )
+                    .await?;
+                forget_node(tx, space, folder, content.flatten(), now).await?;
+                gone += 1;
+                trail.pop();
+            }
+            None => {}
+        }
+    }
+    Ok((gone, true))
+}
+
+/// Deletes a node with its past, properties and locks.
+async fn forget_node<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    id: i64,
+    content: Option<i64>,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let past = tx
+        .rows(
+            "DELETE FROM hist WHERE node_id = $1 AND space_id = $2 RETURNING content_id, kept",
+            &[id.into(), space.0.into()],
+            |row| Ok((row.opt_int(0)?, row.int(1)?)),
+        )
+        .await?;
+    let kept: i64 = past.iter().map(|(_, kept)| kept).sum();
+    if kept != 0 {
+        tx.execute(
+            "UPDATE space SET kept = kept - $1 WHERE id = $2",
+            &[kept.into(), space.0.into()],
+        )
+        .await?;
+    }
+    for content in past
+        .into_iter()
+        .filter_map(|(content, _)| content)
+        .chain(content)
+    {
+        maybe_dead(tx, ContentRef(content), now).await?;
+    }
+    tx.execute("DELETE FROM property WHERE node_id = $1", &[id.into()])
+        .await?;
+    tx.execute("DELETE FROM lock WHERE node_id = $1", &[id.into()])
+        .await?;
+    tx.execute("DELETE FROM node WHERE id = $1", &[id.into()])
+        .await?;
+    Ok(())
+}
+
+/// Thins the states that ended in a stretch of time: of each node only the last
+/// one of each period stays, and only if its content differed from the next.
+///
+/// A job runs it on the stretch that has just passed an age limit (30 days:
+/// one a day; 180 days: one a week), so that its cost follows what changed then.
+#[derive(Debug)]
+pub struct ThinHistory {
+    /// The space.
+    pub space: SpaceId,
+    /// States that ended after this moment …
+    pub after: Timestamp,
+    /// … and at or before this one.
+    pub until: Timestamp,
+    /// Length of a period, in days.
+    pub period_days: i64,
+    /// The present.
+    pub now: Timestamp,
+}
+
+impl Operation for ThinHistory {
+    /// Rows that went; fewer than [`SLICE_ROWS`]: the stretch is done.
+    type Output = u64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+        lock_space_row(tx, self.space).await?;
+        let doomed = tx
+            .rows(
+                "SELECT h.node_id, h.from_seq, h.content_id, h.kept FROM hist h \
+                 WHERE h.space_id = $1 AND h.at > $2 AND h.at <= $3 AND h.label IS NULL \
+                 AND (h.kept = 0 OR EXISTS (SELECT 1 FROM hist l WHERE l.node_id = h.node_id \
+                 AND l.space_id = h.space_id AND l.from_seq > h.from_seq AND l.at <= $3 \
+                 AND l.at / $4 = h.at / $4 AND l.kept > 0)) LIMIT $5",
+                &[
+                    self.space.0.into(),
+                    self.after.0.into(),
+                    self.until.0.into(),
+                    (self.period_days * DAY_NANOS).into(),
+                    SLICE_ROWS.into(),
+                ],
+                |row| Ok((row.int(0)?, row.int(1)?, row.opt_int(2)?, row.int(3)?)),
+            )
+            .await?;
+        let count = doomed.len() as u64;
+        let mut kept = 0;
+        for (node, from_seq, content, bytes) in doomed {
+            tx.execute(
+                "DELETE FROM hist WHERE node_id = $1 AND space_id = $2 AND from_seq = $3",
+                &[node.into(), self.space.0.into(), from_seq.into()],
+            )
+            .await?;
+            kept += bytes;
+            if let Some(content) = content {
+                maybe_dead(tx, ContentRef(content), self.now).await?;
+            }
+        }
+        tx.execute(
+            "UPDATE space SET kept = kept - $1 WHERE id = $2",
+            &[kept.into(), self.space.0.into()],
+        )
+        .await?;
+        Ok(count)
+    }
+}
+
+/// Lists the next live spaces by number, for jobs that visit each.
+#[derive(Debug)]
+pub struct ListSpaces {
+    /// The last space of the page before; 0 to begin.
+    pub after: SpaceId,
+}
+
+impl Operation for ListSpaces {
+    type Output = Vec<SpaceId>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<SpaceId>> {
+        tx.rows(
+            "SELECT id FROM space WHERE id > $1 ORDER BY id LIMIT 1000",
+            &[self.after.0.into()],
+            |row| Ok(SpaceId(row.int(0)?)),
+        )
+        .await
+    }
+}
+
+/// Drops tombstones up to a moment and remembers in `floor` that they are gone.
+#[derive(Debug)]
+pub struct DropTombs {
+    /// The space.
+    pub space: SpaceId,
+    /// Tombstones written at or before this moment go.
+    pub until: Timestamp,
+}
+
+impl Operation for DropTombs {
+    /// Rows that went; fewer than [`SLICE_ROWS`]: the space is done.
+    type Output = u64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+        lock_space_row(tx, self.space).await?;
+        let old = tx
+            .rows(
+                "SELECT seq, node_id, at FROM tomb WHERE space_id = $1 ORDER BY seq LIMIT $2",
+                &[self.space.0.into(), SLICE_ROWS.into()],
+                |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)),
+            )
+            .await?;
+        let mut count = 0;
+        for (seq, node, at) in old {
+            if at > self.until.0 {
+                break;
+            }
+            tx.execute(
+                "DELETE FROM tomb WHERE space_id = $1 AND seq = $2 AND node_id = $3",
+                &[self.space.0.into(), seq.into(), node.into()],
+            )
+            .await?;
+            tx.execute(
+                "UPDATE space SET floor = $1 WHERE id = $2 AND floor < $1",
+                &[seq.into(), self.space.0.into()],
+            )
+            .await?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// Reads a number that a job remembers between runs.
+#[derive(Debug)]
+pub struct ReadSetting(pub &'static str);
+
+impl Operation for ReadSetting {
+    type Output = Option<String>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<String>> {
+        tx.row(
+            "SELECT value FROM setting WHERE name = $1",
+            &[self.0.into()],
+            |row| row.text(0),
+        )
+        .await
+    }
+}
+
+/// Writes what [`ReadSetting`] reads.
+#[derive(Debug)]
+pub struct WriteSetting(pub &'static str, pub String);
+
+impl Operation for WriteSetting {
+    type Output = ();
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        tx.execute(
+            "INSERT INTO setting (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            &[self.0.into(), self.1.as_str().into()],
+        )
+        .await?;
+        Ok(())
+    }
+}
