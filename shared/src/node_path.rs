@@ -1,5 +1,7 @@
 //! Names and paths of nodes: validated, in NFC, ordered.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Why a name or path cannot exist in Nuage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathFault {
@@ -26,6 +28,13 @@ pub enum PathFault {
     TooLong,
 }
 
+fn is_forbidden(character: char) -> bool {
+    matches!(
+        character,
+        '/' | '\0'..='\x1f' | '\x7f' | '\u{fffe}' | '\u{ffff}'
+    )
+}
+
 /// One name of a path, in NFC.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName(String);
@@ -36,7 +45,19 @@ impl NodeName {
 
     /// Normalises to NFC and validates.
     pub fn parse(text: &str) -> Result<Self, PathFault> {
-        todo!("{text}")
+        let name: String = text.nfc().collect();
+        match name.as_str() {
+            "" => return Err(PathFault::Empty),
+            "." | ".." => return Err(PathFault::Dots),
+            _ => {}
+        }
+        if let Some(character) = name.chars().find(|character| is_forbidden(*character)) {
+            return Err(PathFault::Forbidden { character });
+        }
+        if name.len() > Self::BYTES_MAX {
+            return Err(PathFault::NameTooLong { bytes: name.len() });
+        }
+        Ok(Self(name))
     }
 
     /// Returns the name.
@@ -46,7 +67,7 @@ impl NodeName {
 
     /// Returns the name case-folded (full folding of a pinned Unicode version), for search and for warnings about twins.
     pub fn fold(&self) -> String {
-        todo!()
+        caseless::default_case_fold_str(&self.0).nfc().collect()
     }
 }
 
@@ -67,7 +88,23 @@ impl NodePath {
 
     /// Parses decoded text such as `Cours/plan.odt` or `/Cours/`; empty segments (`//`) are skipped.
     pub fn parse(text: &str) -> Result<Self, PathFault> {
-        todo!("{text}")
+        if text.len() > 3 * Self::BYTES_MAX {
+            return Err(PathFault::TooLong);
+        }
+        let names = text
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(NodeName::parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::bounded(names)
+    }
+
+    fn bounded(names: Vec<NodeName>) -> Result<Self, PathFault> {
+        let bytes: usize = names.iter().map(|name| name.0.len() + 1).sum();
+        if names.len() > Self::DEPTH_MAX || bytes > Self::BYTES_MAX {
+            return Err(PathFault::TooLong);
+        }
+        Ok(Self(names))
     }
 
     /// Returns its names from the top.
@@ -93,7 +130,9 @@ impl NodePath {
 
     /// Returns the path one name further down.
     pub fn child(&self, name: NodeName) -> Result<Self, PathFault> {
-        todo!("{name:?}")
+        let mut names = self.0.clone();
+        names.push(name);
+        Self::bounded(names)
     }
 
     /// Returns whether `self` is `above` or lies below it.
