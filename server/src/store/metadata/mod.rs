@@ -6,6 +6,8 @@
 
 pub mod browse;
 pub mod check;
+#[cfg(test)]
+mod conformance;
 pub mod contents;
 pub mod dialect;
 pub mod error;

@@ -147,20 +147,23 @@ impl Sqlite {
         }
     }
 
-    /// Queues an operation for the writer and waits for its durable commit.
-    pub(crate) async fn write<O: Operation>(
+    /// Queues an operation for the writer at once; the future waits for its durable commit.
+    pub(crate) fn write<O: Operation>(
         &self,
         operation: O,
         urgency: Urgency,
-    ) -> StoreResult<O::Output> {
+    ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
         let (reply, answer) = oneshot::channel();
         let job = OperationJob {
             operation,
             result: None,
             reply,
         };
-        self.queue.push(Box::new(job), urgency)?;
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        let queued = self.queue.push(Box::new(job), urgency);
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        }
     }
 
     /// Runs a read-only operation on one snapshot, off the async threads.

@@ -91,9 +91,15 @@ impl Operation for PrepareUpload {
             Some(id) => content_by_id(tx, id).await?,
             None => None,
         };
+        let quota_bytes = space.quota;
+        let room_bytes = quota_bytes
+            .map_or(u64::MAX, |quota| quota.saturating_sub(unsigned(space.used)))
+            .saturating_add(old_bytes);
         Ok(Prepared {
             replaced,
             growth_bytes,
+            room_bytes,
+            quota_bytes,
         })
     }
 }

@@ -1,0 +1,637 @@
+//! What every engine must do alike: one suite, run on each.
+
+use bytes::Bytes;
+use nuage_shared::chunk_id::ChunkKey;
+use nuage_shared::chunker::Profile;
+use nuage_shared::node_path::NodePath;
+use rand::Rng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::clock::Timestamp;
+use crate::store::metadata::MetadataStore;
+use crate::store::metadata::browse::FindNode;
+use crate::store::metadata::browse::ListChildren;
+use crate::store::metadata::check::CheckSpace;
+use crate::store::metadata::check::RepairSums;
+use crate::store::metadata::contents::OpenFile;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreError;
+use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::history::PurgeTrash;
+use crate::store::metadata::history::ThinHistory;
+use crate::store::metadata::locks::CreateLock;
+use crate::store::metadata::locks::EndLock;
+use crate::store::metadata::nodes::Change;
+use crate::store::metadata::precondition::Condition;
+use crate::store::metadata::precondition::ConditionList;
+use crate::store::metadata::precondition::EtagList;
+use crate::store::metadata::precondition::Precondition;
+use crate::store::metadata::records::Committed;
+use crate::store::metadata::records::ContentBody;
+use crate::store::metadata::records::ListingWants;
+use crate::store::metadata::records::Lock;
+use crate::store::metadata::records::NewContent;
+use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::records::UserId;
+use crate::store::metadata::sqlite::SqliteSettings;
+use crate::store::metadata::tree::Copy;
+use crate::store::metadata::tree::Delete;
+use crate::store::metadata::tree::MakeFolder;
+use crate::store::metadata::tree::Move;
+use crate::store::metadata::tx::Operation;
+use crate::store::metadata::tx::Tx;
+use crate::store::metadata::upload::CommitUpload;
+
+struct MakeSpace;
+
+impl Operation for MakeSpace {
+    type Output = SpaceId;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<SpaceId> {
+        let space = tx.reserve_ids("space", 1).await?;
+        let root = tx.reserve_ids("node", 2).await?;
+        for (id, seq) in [(root, 1), (root + 1, 2)] {
+            tx.execute(
+                "INSERT INTO node (id, space_id, name, fold, kind, seq, born, tree_seq, mtime, ctime) \
+                 VALUES ($1, $2, '', '', 0, $3, $3, $3, 0, 0)",
+                &[id.into(), space.into(), seq.into()],
+            )
+            .await?;
+        }
+        tx.execute(
+            "INSERT INTO space (id, domain_id, kind, owner_id, root_id, trash_id, seq) \
+             VALUES ($1, 1, 1, 1, $2, $3, 2)",
+            &[space.into(), root.into(), (root + 1).into()],
+        )
+        .await?;
+        Ok(SpaceId(space))
+    }
+}
+
+/// One space on a database of its own, and short words for what can be done in it.
+struct Fixture {
+    store: MetadataStore,
+    space: SpaceId,
+    quota: Option<u64>,
+    _folder: tempfile::TempDir,
+}
+
+fn path(text: &str) -> NodePath {
+    NodePath::parse(text).unwrap()
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nuage.db");
+        let store = MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap();
+        let space = store.write(MakeSpace).await.unwrap();
+        Self {
+            store,
+            space,
+            quota: None,
+            _folder: folder,
+        }
+    }
+
+    fn change(&self, at_seconds: i64) -> Change {
+        Change {
+            space: self.space,
+            actor: UserId(1),
+            now: Timestamp::from_seconds(1_000_000 + at_seconds),
+            quota_default_bytes: self.quota,
+        }
+    }
+
+    async fn put_if(
+        &self,
+        at: &str,
+        text: &str,
+        precondition: Precondition,
+    ) -> StoreResult<Committed> {
+        let key = ChunkKey::new([7; 32]);
+        let mut hasher = key.content_hasher();
+        hasher.push(
+            key.chunk_id(text.as_bytes()),
+            u32::try_from(text.len()).unwrap(),
+        );
+        let content = NewContent {
+            hash: hasher.finish(),
+            size_bytes: text.len() as u64,
+            profile: Profile::S,
+            chunks: u32::from(!text.is_empty()),
+            body: Some(ContentBody::Hot(Bytes::copy_from_slice(text.as_bytes()))),
+            packs: Vec::new(),
+            hooks: Vec::new(),
+            sources: Vec::new(),
+            checksum: None,
+        };
+        let change = self.change(0);
+        let begun_at = change.now;
+        let (modified_at, created_at, lease) = (None, None, None);
+        let path = path(at);
+        self.store
+            .write(CommitUpload {
+                change,
+                path,
+                content,
+                modified_at,
+                created_at,
+                begun_at,
+                lease,
+                precondition,
+            })
+            .await
+    }
+
+    async fn put(&self, at: &str, text: &str) -> StoreResult<Committed> {
+        self.put_if(at, text, Precondition::default()).await
+    }
+
+    async fn mkdir(&self, at: &str) -> StoreResult<Node> {
+        let precondition = Precondition::default();
+        self.store
+            .write(MakeFolder {
+                change: self.change(0),
+                path: path(at),
+                precondition,
+            })
+            .await
+    }
+
+    async fn mv(&self, from: &str, to: &str) -> StoreResult<Committed> {
+        let (from, to) = (path(from), path(to));
+        let precondition = Precondition::default();
+        self.store
+            .write(Move {
+                change: self.change(0),
+                from,
+                to,
+                overwrite: true,
+                precondition,
+            })
+            .await
+    }
+
+    async fn cp(&self, from: &str, to: &str) -> StoreResult<Committed> {
+        let (from, to) = (path(from), path(to));
+        let (overwrite, shallow, precondition) = (true, false, Precondition::default());
+        let change = self.change(0);
+        self.store
+            .write(Copy {
+                change,
+                from,
+                to,
+                overwrite,
+                shallow,
+                precondition,
+            })
+            .await
+    }
+
+    async fn rm(&self, at: &str) -> StoreResult<()> {
+        let precondition = Precondition::default();
+        self.store
+            .write(Delete {
+                change: self.change(0),
+                path: path(at),
+                precondition,
+            })
+            .await
+    }
+
+    async fn find(&self, at: &str) -> Option<Node> {
+        self.store
+            .read(FindNode {
+                space: self.space,
+                path: path(at),
+            })
+            .await
+            .unwrap()
+    }
+
+    async fn text(&self, at: &str) -> String {
+        let open = OpenFile {
+            space: self.space,
+            path: path(at),
+        };
+        let (_, content) = self.store.read(open).await.unwrap();
+        match content.body {
+            ContentBody::Hot(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn names(&self, at: &str) -> Vec<String> {
+        let list = ListChildren {
+            space: self.space,
+            folder: self.find(at).await.unwrap().id,
+            path: path(at),
+            after: NodeId(0),
+            wants: ListingWants::default(),
+            deep_locks: Vec::new(),
+            now: self.change(0).now,
+        };
+        let entries = self.store.read(list).await.unwrap();
+        let mut names: Vec<_> = entries.into_iter().map(|entry| entry.node.name).collect();
+        names.sort();
+        names
+    }
+
+    async fn lock(&self, at: &str, deep: bool) -> StoreResult<Lock> {
+        self.store
+            .write(CreateLock {
+                change: self.change(0),
+                path: path(at),
+                token: format!("urn:uuid:{at}-{deep}"),
+                shared: false,
+                deep,
+                timeout_seconds: 100,
+                info: None,
+                precondition: Precondition::default(),
+                locks_max: 10,
+            })
+            .await
+    }
+
+    async fn assert_sound(&self) {
+        let faults = self.store.read(CheckSpace(self.space)).await.unwrap();
+        assert!(faults.is_empty(), "{faults:?}");
+    }
+}
+
+fn refusal<T: std::fmt::Debug>(result: StoreResult<T>) -> Refusal {
+    match result {
+        Err(StoreError::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_change_shows_in_every_folder_above() {
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    f.mkdir("a/b").await.unwrap();
+    f.mkdir("other").await.unwrap();
+    let before = [
+        f.find("").await,
+        f.find("a").await,
+        f.find("a/b").await,
+        f.find("other").await,
+    ];
+
+    f.put("a/b/file", "hello").await.unwrap();
+
+    let after = [
+        f.find("").await,
+        f.find("a").await,
+        f.find("a/b").await,
+        f.find("other").await,
+    ];
+    let changed: Vec<_> = before
+        .iter()
+        .zip(&after)
+        .map(|(b, a)| b.as_ref().unwrap().etag() != a.as_ref().unwrap().etag())
+        .collect();
+    assert_eq!(changed, [true, true, true, false]);
+    assert_eq!(after[0].as_ref().unwrap().size_bytes, 5);
+    assert_eq!(after[1].as_ref().unwrap().tree_files, 1);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_rename_keeps_number_and_etag_of_a_file() {
+    let f = Fixture::new().await;
+    f.mkdir("to").await.unwrap();
+    let old = f.put("from", "x").await.unwrap().node;
+
+    let moved = f.mv("from", "to/here").await.unwrap();
+
+    assert!(moved.created);
+    assert_eq!((moved.node.id, moved.node.etag()), (old.id, old.etag()));
+    assert!(f.find("from").await.is_none());
+    assert_eq!(f.text("to/here").await, "x");
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_file_moved_onto_a_file_replaces_it_and_inherits_its_past() {
+    let f = Fixture::new().await;
+    f.put("doc", "first").await.unwrap();
+    f.put("doc", "second").await.unwrap();
+    let temporary = f.put("doc.tmp", "third").await.unwrap().node;
+
+    let moved = f.mv("doc.tmp", "doc").await.unwrap();
+
+    assert!(!moved.created);
+    assert_eq!(moved.node.id, temporary.id);
+    assert_eq!(f.text("doc").await, "third");
+    assert_eq!(f.names("").await, ["doc"]);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_folder_cannot_go_into_itself_nor_replace_what_holds_it() {
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    f.mkdir("a/b").await.unwrap();
+
+    assert_eq!(refusal(f.mv("a", "a/b/c").await), Refusal::IntoItself);
+    assert_eq!(refusal(f.mv("a/b", "a").await), Refusal::IntoItself);
+    assert_eq!(refusal(f.cp("a", "a/b/c").await), Refusal::IntoItself);
+    assert_eq!(refusal(f.cp("a", "a").await), Refusal::IntoItself);
+    assert_eq!(refusal(f.rm("").await), Refusal::Root);
+}
+
+#[tokio::test]
+async fn a_copied_tree_has_the_same_bytes_and_numbers_of_its_own() {
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    f.mkdir("a/deep").await.unwrap();
+    for index in 0..20 {
+        f.put(&format!("a/deep/{index}"), &format!("content {index}"))
+            .await
+            .unwrap();
+    }
+
+    f.cp("a", "copy").await.unwrap();
+    f.put("a/deep/3", "changed").await.unwrap();
+
+    assert_eq!(f.text("copy/deep/3").await, "content 3");
+    assert_ne!(
+        f.find("copy/deep/3").await.unwrap().id,
+        f.find("a/deep/3").await.unwrap().id
+    );
+    assert_eq!(f.find("copy").await.unwrap().tree_files, 20);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_quota_is_exact_and_shrinking_is_always_allowed() {
+    let mut f = Fixture::new().await;
+    f.put("big", "0123456789").await.unwrap();
+    f.quota = Some(12);
+
+    assert_eq!(
+        refusal(f.put("more", "abc").await),
+        Refusal::QuotaExceeded {
+            quota_bytes: 12,
+            used_bytes: 10,
+            needed_bytes: 3
+        }
+    );
+    f.put("more", "ab").await.unwrap();
+    assert!(matches!(
+        refusal(f.cp("more", "again").await),
+        Refusal::QuotaExceeded { .. }
+    ));
+    f.quota = Some(5);
+    f.put("big", "01234567").await.unwrap();
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_condition_is_tested_where_it_is_written() {
+    let f = Fixture::new().await;
+    let first = f.put("plan", "first").await.unwrap().node.etag();
+    f.put("plan", "second").await.unwrap();
+    let on = |list| Precondition {
+        if_match: Some(list),
+        ..Precondition::default()
+    };
+
+    let late = f
+        .put_if("plan", "late", on(EtagList::Tags(vec![first])))
+        .await;
+    assert_eq!(refusal(late), Refusal::PreconditionFailed);
+    let absent = f.put_if("absent", "x", on(EtagList::Any)).await;
+    assert_eq!(refusal(absent), Refusal::PreconditionFailed);
+    let new = Precondition {
+        if_none_match: Some(EtagList::Any),
+        ..Precondition::default()
+    };
+    assert_eq!(
+        refusal(f.put_if("plan", "x", new).await),
+        Refusal::PreconditionFailed
+    );
+    assert_eq!(f.text("plan").await, "second");
+}
+
+#[tokio::test]
+async fn a_lock_keeps_others_out_and_its_token_lets_in() {
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    f.put("a/file", "x").await.unwrap();
+    let lock = f.lock("a", true).await.unwrap();
+
+    assert!(matches!(
+        refusal(f.put("a/file", "y").await),
+        Refusal::Locked { .. }
+    ));
+    assert!(matches!(
+        refusal(f.put("a/new", "y").await),
+        Refusal::Locked { .. }
+    ));
+    assert!(matches!(
+        refusal(f.rm("a/file").await),
+        Refusal::Locked { .. }
+    ));
+    assert!(matches!(
+        refusal(f.mv("a", "b").await),
+        Refusal::Locked { .. }
+    ));
+    assert!(matches!(
+        refusal(f.lock("a/file", false).await),
+        Refusal::LockConflict { .. }
+    ));
+    f.cp("a", "copy").await.unwrap();
+    f.put("copy/new", "y").await.unwrap();
+
+    let condition = Condition::Token {
+        token: lock.token.clone(),
+        negated: false,
+    };
+    let list = ConditionList {
+        path: Some(path("a")),
+        conditions: vec![condition],
+    };
+    let with_token = Precondition {
+        lists: vec![list],
+        ..Precondition::default()
+    };
+    f.put_if("a/file", "y", with_token).await.unwrap();
+
+    let end = EndLock {
+        change: f.change(0),
+        path: path("a/file"),
+        token: lock.token,
+    };
+    assert!(f.store.write(end).await.unwrap());
+    f.put("a/file", "z").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_below_keeps_the_tree_in_place_until_it_ends() {
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    f.mkdir("a/b").await.unwrap();
+    f.put("a/b/file", "x").await.unwrap();
+    f.lock("a/b/file", false).await.unwrap();
+
+    assert_eq!(
+        refusal(f.rm("a").await),
+        Refusal::Locked {
+            path: path("a/b/file"),
+            until: Timestamp::from_seconds(1_000_100)
+        }
+    );
+    let precondition = Precondition::default();
+    let later = Delete {
+        change: f.change(101),
+        path: path("a"),
+        precondition,
+    };
+    f.store.write(later).await.unwrap();
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn purging_and_thinning_leave_the_sums_right() {
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    for index in 0..700 {
+        f.put(&format!("a/{index}"), "x").await.unwrap();
+    }
+    for version in 0..5 {
+        f.put("kept", &format!("version {version}")).await.unwrap();
+    }
+    f.rm("a").await.unwrap();
+    f.assert_sound().await;
+
+    let now = f.change(10).now;
+    let mut slices = 0;
+    while f
+        .store
+        .write(PurgeTrash {
+            deleted_until: now,
+            now,
+        })
+        .await
+        .unwrap()
+        > 0
+    {
+        slices += 1;
+        f.assert_sound().await;
+    }
+    assert!(slices >= 2, "700 nodes go in slices, not at once");
+    let (after, until) = (Timestamp(0), now);
+    let thin = ThinHistory {
+        space: f.space,
+        after,
+        until,
+        period_days: 1,
+        now,
+    };
+    assert!(f.store.write(thin).await.unwrap() >= 3);
+    f.assert_sound().await;
+    assert_eq!(f.text("kept").await, "version 4");
+}
+
+#[tokio::test]
+async fn wrong_sums_are_found_and_mended() {
+    struct Spoil;
+    impl Operation for Spoil {
+        type Output = u64;
+        async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+            tx.execute(
+                "UPDATE node SET size = size + 1 WHERE kind = 0 AND name = 'b'",
+                &[],
+            )
+            .await
+        }
+    }
+    let f = Fixture::new().await;
+    f.mkdir("a").await.unwrap();
+    f.mkdir("a/b").await.unwrap();
+    f.put("a/b/file", "x").await.unwrap();
+    f.store.write(Spoil).await.unwrap();
+
+    let faults = f.store.read(CheckSpace(f.space)).await.unwrap();
+    assert!(
+        !faults.is_empty()
+            && faults
+                .iter()
+                .all(super::check::MetadataFault::is_repairable)
+    );
+    assert_eq!(f.store.write(RepairSums(f.space)).await.unwrap(), 1);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_panic_or_a_wait_in_an_operation_stops_nobody_else() {
+    struct Panics;
+    impl Operation for Panics {
+        type Output = ();
+        async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+            tx.execute("DELETE FROM node", &[]).await?;
+            panic!("a fault of the program")
+        }
+    }
+    struct Waits;
+    impl Operation for Waits {
+        type Output = ();
+        async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+            tx.execute("DELETE FROM node", &[]).await?;
+            tokio::task::yield_now().await;
+            Ok(())
+        }
+    }
+    let f = Fixture::new().await;
+    let (put, panics, waits) = tokio::join!(
+        f.put("file", "x"),
+        f.store.write(Panics),
+        f.store.write(Waits)
+    );
+    assert!(put.is_ok() && panics.is_err() && waits.is_err());
+    assert_eq!(f.text("file").await, "x");
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn any_order_of_changes_leaves_a_sound_space() {
+    let seed = rand::random::<u64>();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let f = Fixture::new().await;
+    let place = |random: &mut StdRng| {
+        let depth = random.random_range(1..4);
+        let names: Vec<_> = (0..depth)
+            .map(|_| ["a", "b", "c"][random.random_range(0..3)])
+            .collect();
+        names.join("/")
+    };
+    for step in 0..600 {
+        let (from, to) = (place(&mut random), place(&mut random));
+        let result = match random.random_range(0..6) {
+            0 => f.mkdir(&from).await.map(|_| ()),
+            1 | 2 => f.put(&from, &format!("{}", step % 17)).await.map(|_| ()),
+            3 => f.mv(&from, &to).await.map(|_| ()),
+            4 => f.cp(&from, &to).await.map(|_| ()),
+            _ => f.rm(&from).await,
+        };
+        assert!(
+            matches!(result, Ok(()) | Err(StoreError::Refused(_))),
+            "seed {seed}: {result:?}"
+        );
+        if f.find("").await.unwrap().tree_files > 300 {
+            f.rm("a").await.ok();
+        }
+        if step % 50 == 0 {
+            f.assert_sound().await;
+        }
+    }
+    f.assert_sound().await;
+}
