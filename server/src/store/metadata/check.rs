@@ -106,6 +106,8 @@ impl Operation for CheckSpace {
 }
 
 impl CheckSpace {
+    /// Tests the folders below the root; a tree in the trash loses its members in
+    /// slices and its sums mean nothing then.
     async fn check_folders<T: Tx>(
         &self,
         tx: &mut T,
@@ -113,9 +115,11 @@ impl CheckSpace {
     ) -> StoreResult<()> {
         let sums = tx
             .rows(
-                "SELECT p.id, p.size, p.tree_files FROM node p LEFT JOIN node c ON c.parent_id = p.id \
-                 WHERE p.space_id = $1 AND p.kind = 0 \
-                 AND p.id <> (SELECT trash_id FROM space WHERE id = $1) GROUP BY p.id \
+                "WITH RECURSIVE tree(id) AS (\
+                 SELECT root_id FROM space WHERE id = $1 UNION ALL \
+                 SELECT n.id FROM tree t JOIN node n ON n.parent_id = t.id AND n.kind = 0) \
+                 SELECT p.id, p.size, p.tree_files FROM tree t JOIN node p ON p.id = t.id \
+                 LEFT JOIN node c ON c.parent_id = p.id GROUP BY p.id \
                  HAVING p.size <> coalesce(sum(c.size), 0) OR p.tree_files <> \
                  coalesce(sum(CASE WHEN c.kind = 0 THEN c.tree_files ELSE 1 END), 0) \
                  - (CASE WHEN count(c.id) = 0 THEN 1 ELSE 0 END) LIMIT $2",
@@ -132,9 +136,11 @@ impl CheckSpace {
         faults.extend(sums);
         let seqs = tx
             .rows(
-                "SELECT p.id FROM node p JOIN node c ON c.parent_id = p.id \
-                 WHERE p.space_id = $1 AND p.id <> (SELECT trash_id FROM space WHERE id = $1) \
-                 GROUP BY p.id \
+                "WITH RECURSIVE tree(id) AS (\
+                 SELECT root_id FROM space WHERE id = $1 UNION ALL \
+                 SELECT n.id FROM tree t JOIN node n ON n.parent_id = t.id AND n.kind = 0) \
+                 SELECT p.id FROM tree t JOIN node p ON p.id = t.id \
+                 JOIN node c ON c.parent_id = p.id GROUP BY p.id \
                  HAVING p.tree_seq < max(c.tree_seq) OR p.tree_seq < max(c.seq) LIMIT $2",
                 &[self.0.0.into(), REPORTED_MAX.into()],
                 |row| Ok(MetadataFault::FolderSeq { node: row.int(0)? }),
@@ -308,8 +314,7 @@ impl Operation for RepairSums {
             .rows(
                 "WITH RECURSIVE tree(id, depth) AS (\
                  SELECT root_id, 0 FROM space WHERE id = $1 UNION ALL \
-                 SELECT trash_id, 0 FROM space WHERE id = $1 UNION ALL \
-                 SELECT n.id, t.depth + 1 FROM tree t JOIN node n ON n.parent_id = t.id) \
+                          SELECT n.id, t.depth + 1 FROM tree t JOIN node n ON n.parent_id = t.id) \
                  SELECT n.id, n.parent_id, n.kind, n.size, n.tree_files, n.seq, n.tree_seq \
                  FROM tree t JOIN node n ON n.id = t.id ORDER BY t.depth DESC",
                 &[self.0.0.into()],
