@@ -1,5 +1,6 @@
 //! Everything Nuage remembers about nodes, contents, locks and people.
 
+pub mod accounts;
 pub mod error;
 pub mod records;
 pub mod tx;
