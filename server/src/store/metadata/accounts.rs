@@ -691,8 +691,8 @@ impl Operation for FinishPurge {
 
     /// Refuses with `NotFound` when the space is not due (it came back meanwhile).
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        let space: &[_] = &[self.space.0.into()];
         let due: &[_] = &[self.space.0.into(), self.now.0.into()];
-        let space = &due[..1];
         tx.execute(
             "DELETE FROM token WHERE account_id IN (SELECT id FROM account \
              WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
