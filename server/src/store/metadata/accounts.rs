@@ -93,6 +93,8 @@ pub struct Account {
     pub id: UserId,
     /// The sign-in name as it was given.
     pub name: String,
+    /// Its folded form: what a name typed by somebody is compared with.
+    pub fold: String,
     /// The name that people see.
     pub display_name: String,
     /// Where mail goes.
@@ -118,13 +120,13 @@ macro_rules! select_account {
         concat!(
             "SELECT a.id, a.name, a.display_name, a.email, a.is_admin, a.state, a.home_space, \
              a.created_at, a.changed_at, a.purge_at, s.used, s.files, s.kept, s.quota, \
-             a.password_hash FROM account a JOIN space s ON s.id = a.home_space ",
+             a.fold, a.password_hash FROM account a JOIN space s ON s.id = a.home_space ",
             $tail
         )
     };
 }
 
-const PASSWORD_HASH_COLUMN: usize = 14;
+const PASSWORD_HASH_COLUMN: usize = 15;
 
 fn read_account(row: &dyn Row) -> StoreResult<Account> {
     Ok(Account {
@@ -139,6 +141,7 @@ fn read_account(row: &dyn Row) -> StoreResult<Account> {
         changed_at: Timestamp(row.int(8)?),
         purge_at: row.opt_int(9)?.map(Timestamp),
         home_use: read_space_use(row, 10)?,
+        fold: row.text(14)?,
     })
 }
 
@@ -724,9 +727,13 @@ impl Operation for FinishPurge {
             )
             .await?;
         must_change(accounts + teams)?;
-        tx.execute("DELETE FROM node WHERE space_id = $1 AND parent_id IS NULL", space)
+        tx.execute(
+            "DELETE FROM node WHERE space_id = $1 AND parent_id IS NULL",
+            space,
+        )
+        .await?;
+        tx.execute("DELETE FROM tomb WHERE space_id = $1", space)
             .await?;
-        tx.execute("DELETE FROM tomb WHERE space_id = $1", space).await?;
         tx.execute("DELETE FROM space WHERE id = $1", space).await?;
         Ok(())
     }

@@ -54,7 +54,8 @@ impl Token {
     }
 }
 
-const COLUMNS_BEFORE_TOKEN: usize = 14;
+/// How many columns `read_account` reads.
+const ACCOUNT_COLUMNS: usize = 15;
 
 fn read_token(row: &dyn Row, first: usize) -> StoreResult<Token> {
     Ok(Token {
@@ -128,11 +129,11 @@ impl Operation for FindToken {
         tx.row(
             "SELECT a.id, a.name, a.display_name, a.email, a.is_admin, a.state, a.home_space, \
              a.created_at, a.changed_at, a.purge_at, s.used, s.files, s.kept, s.quota, \
-             t.id, t.account_id, t.label, t.read_only, t.created_at, t.used_at, t.expires_at, \
+             a.fold, t.id, t.account_id, t.label, t.read_only, t.created_at, t.used_at, t.expires_at, \
              t.revoked_at FROM token t JOIN account a ON a.id = t.account_id \
              JOIN space s ON s.id = a.home_space WHERE t.hash = $1",
             &[self.hash.as_slice().into()],
-            |row| Ok((read_token(row, COLUMNS_BEFORE_TOKEN)?, read_account(row)?)),
+            |row| Ok((read_token(row, ACCOUNT_COLUMNS)?, read_account(row)?)),
         )
         .await
     }
@@ -179,7 +180,11 @@ impl Operation for RevokeToken {
             .execute(
                 "UPDATE token SET revoked_at = $1 \
                  WHERE id = $2 AND account_id = $3 AND revoked_at IS NULL",
-                &[self.now.0.into(), self.token.0.into(), self.account.0.into()],
+                &[
+                    self.now.0.into(),
+                    self.token.0.into(),
+                    self.account.0.into(),
+                ],
             )
             .await?;
         must_change(rows)?;
