@@ -17,14 +17,17 @@ pub const WINDOW_SECONDS: i64 = 600;
 /// The longest delay: a guesser gets some hundred guesses a day.
 pub const DELAY_SECONDS_MAX: i64 = 600;
 
+/// The first delay; each further wrong guess doubles it.
+const DELAY_SECONDS_MIN: i64 = 5;
+
 /// Returns how long a pair is refused after so many wrong guesses.
 pub fn delay_seconds(failures: i64) -> i64 {
-    let exponent = u32::try_from(failures - FAILURES_FREE - 1);
-    match exponent {
+    let doublings = failures.saturating_sub(FAILURES_FREE + 1);
+    match u32::try_from(doublings) {
         Err(_) => 0,
-        Ok(exponent) => 1_i64
-            .checked_shl(exponent.min(62))
-            .unwrap_or(DELAY_SECONDS_MAX)
+        Ok(doublings) => 2_i64
+            .saturating_pow(doublings)
+            .saturating_mul(DELAY_SECONDS_MIN)
             .min(DELAY_SECONDS_MAX),
     }
 }
@@ -144,5 +147,16 @@ impl Operation for SweepThrottles {
         let before = Timestamp(self.now.0 - 2 * WINDOW_SECONDS * NANOS);
         tx.execute("DELETE FROM throttle WHERE at < $1", &[before.0.into()])
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::delay_seconds;
+
+    #[test]
+    fn the_delay_doubles_from_the_tenth_wrong_guess_to_ten_minutes() {
+        let delays = [0, 1, 9, 10, 11, 12, 16, 17, 1000, i64::MAX].map(delay_seconds);
+        assert_eq!(delays, [0, 0, 0, 5, 10, 20, 320, 600, 600, 600]);
     }
 }
