@@ -1,10 +1,67 @@
 //! Who is calling: accounts, passwords, app tokens, and the caller that they yield.
+//!
+//! A request comes with a name and a secret. [`Identity::authenticate_basic`] knows
+//! most of them already (a bounded memory of verified credentials), else it looks the
+//! secret up as an app token, else it verifies it as a person's password. People are
+//! managed through the same door, by commands in a process of their own as well:
+//! [`Identity::forget_changed`], called each second, lets the server notice.
+//!
+//! # Always true
+//!
+//! * No password and no token is stored or logged; hashes never leave this module.
+//! * A credential that is remembered as verified is forgotten when its account
+//!   changes: at once in this process, within a second of a command.
+//! * At most one password per core is being hashed, and one of each (account,
+//!   address) pair; so a flood of guesses exhausts neither memory nor the throttle.
+//! * An unknown name costs as much as a wrong password.
+//!
+//! # What surprises
+//!
+//! Wrong guesses delay the pair of account and address, never an address alone:
+//! a whole school may sit behind one. App tokens are not throttled: 160 random bits
+//! are not guessed. A disabled account answers like a wrong password.
 
+pub mod error;
+pub mod names;
+pub mod secret;
+
+mod administer;
+mod authenticate;
+mod passwords;
+mod teams;
+mod throttle;
+mod tokens;
+mod verified;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
+use crate::clock::Clock;
+use crate::identity::passwords::Passwords;
+use crate::identity::throttle::Throttle;
+use crate::identity::tokens::TokenHasher;
+use crate::identity::verified::Verified;
+use crate::store::metadata::MetadataStore;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::TokenId;
 use crate::store::metadata::records::UserId;
+
+pub use crate::identity::administer::ARCHIVE_SECONDS;
+pub use crate::identity::administer::NewAccount;
+pub use crate::identity::administer::NewToken;
+pub use crate::store::metadata::accounts::Account;
+pub use crate::store::metadata::accounts::AccountState;
+pub use crate::store::metadata::accounts::Quota;
+pub use crate::store::metadata::accounts::SpaceUse;
+pub use crate::store::metadata::accounts::teams::Membership;
+pub use crate::store::metadata::accounts::teams::Role;
+pub use crate::store::metadata::accounts::teams::Team;
+pub use crate::store::metadata::accounts::teams::TeamId;
+pub use crate::store::metadata::accounts::tokens::Token;
 
 /// Who asks, as a value; every rule of the core is decided by (caller, node).
 #[derive(Debug, Clone)]
@@ -23,4 +80,63 @@ pub struct Caller {
     pub is_read_only: bool,
     /// The app token, when one was used in place of the password.
     pub token: Option<TokenId>,
+}
+
+impl Caller {
+    /// Makes the caller that an account is, when it comes with its password.
+    pub fn of_account(account: &Account) -> Self {
+        Self {
+            user: account.id,
+            name: account.name.as_str().into(),
+            display_name: account.display_name.as_str().into(),
+            home: account.home,
+            is_admin: account.is_admin,
+            is_read_only: false,
+            token: None,
+        }
+    }
+
+    /// Makes the caller that an account is, when it comes with one of its app tokens.
+    pub fn of_token(account: &Account, token: &Token) -> Self {
+        Self {
+            is_read_only: token.is_read_only,
+            token: Some(token.id),
+            ..Self::of_account(account)
+        }
+    }
+}
+
+/// The door to people and their credentials; one for each process.
+pub struct Identity {
+    store: Arc<MetadataStore>,
+    clock: Clock,
+    passwords: Passwords,
+    tokens: TokenHasher,
+    throttle: Throttle,
+    verified: Verified,
+    /// The database's mark of other processes' writes, as last seen.
+    seen_version: AtomicI64,
+}
+
+impl Identity {
+    /// Opens the door; `installation_secret` is what app tokens are hashed with.
+    ///
+    /// All processes that use one database must give the same secret.
+    pub fn new(store: Arc<MetadataStore>, clock: Clock, installation_secret: &[u8; 32]) -> Self {
+        Self {
+            store,
+            clock,
+            passwords: Passwords::new(),
+            tokens: TokenHasher::new(installation_secret),
+            throttle: Throttle::new(),
+            verified: Verified::new(),
+            seen_version: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
 }

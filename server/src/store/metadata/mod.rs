@@ -4,6 +4,7 @@
 //! the trait [`Tx`](tx::Tx). [`MetadataStore`] runs it: writes are gathered into
 //! durable group commits, reads see one snapshot.
 
+pub mod accounts;
 pub mod browse;
 pub mod check;
 #[cfg(test)]
