@@ -5,6 +5,7 @@
 //! durable group commits, reads see one snapshot.
 
 pub mod accounts;
+pub mod backup;
 pub mod browse;
 pub mod check;
 #[cfg(test)]
