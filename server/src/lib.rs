@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod files;
 pub mod identity;
+pub mod jobs;
 pub mod size;
 pub mod store;

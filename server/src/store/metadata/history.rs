@@ -241,20 +241,48 @@ impl Operation for ThinHistory {
     }
 }
 
-/// Lists the next live spaces by number, for jobs that visit each.
+/// Lists the next spaces, by number, that have states which ended in a stretch of time.
 #[derive(Debug)]
-pub struct ListSpaces {
+pub struct SpacesWithHistory {
     /// The last space of the page before; 0 to begin.
-    pub after: SpaceId,
+    pub past: SpaceId,
+    /// States that ended after this moment …
+    pub after: Timestamp,
+    /// … and at or before this one.
+    pub until: Timestamp,
 }
 
-impl Operation for ListSpaces {
+impl Operation for SpacesWithHistory {
     type Output = Vec<SpaceId>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<SpaceId>> {
         tx.rows(
-            "SELECT id FROM space WHERE id > $1 ORDER BY id LIMIT 1000",
-            &[self.after.0.into()],
+            "SELECT s.id FROM space s WHERE s.id > $1 AND EXISTS (SELECT 1 FROM hist h \
+             WHERE h.space_id = s.id AND h.at > $2 AND h.at <= $3) ORDER BY s.id LIMIT 1000",
+            &[self.past.0.into(), self.after.0.into(), self.until.0.into()],
+            |row| Ok(SpaceId(row.int(0)?)),
+        )
+        .await
+    }
+}
+
+/// Lists the next spaces, by number, whose oldest tombstone is at least so old.
+#[derive(Debug)]
+pub struct SpacesWithTombs {
+    /// The last space of the page before; 0 to begin.
+    pub past: SpaceId,
+    /// The moment.
+    pub until: Timestamp,
+}
+
+impl Operation for SpacesWithTombs {
+    type Output = Vec<SpaceId>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<SpaceId>> {
+        tx.rows(
+            "SELECT s.id FROM space s WHERE s.id > $1 AND (SELECT t.at FROM tomb t \
+             WHERE t.space_id = s.id ORDER BY t.seq LIMIT 1) <= $2 ORDER BY s.id LIMIT 1000",
+            &[self.past.0.into(), self.until.0.into()],
             |row| Ok(SpaceId(row.int(0)?)),
         )
         .await
@@ -336,5 +364,51 @@ impl Operation for WriteSetting {
         )
         .await?;
         Ok(())
+    }
+}
+
+/// Deletes for good some of what an archived space holds; its account or team is deleted after.
+#[derive(Debug)]
+pub struct PurgeSpace {
+    /// A space whose account or team was deleted long enough ago.
+    pub space: SpaceId,
+    /// The present.
+    pub now: Timestamp,
+}
+
+impl Operation for PurgeSpace {
+    /// Whether nothing is left.
+    type Output = bool;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        lock_space_row(tx, self.space).await?;
+        let tops = tx
+            .row(
+                "SELECT root_id, trash_id FROM space WHERE id = $1 AND state <> 0",
+                &[self.space.0.into()],
+                |row| Ok([row.int(0)?, row.int(1)?]),
+            )
+            .await?;
+        let Some(tops) = tops else { return Ok(true) };
+        for top in tops {
+            let exists = tx
+                .row("SELECT 1 FROM node WHERE id = $1", &[top.into()], |row| {
+                    row.int(0)
+                })
+                .await?;
+            if exists.is_some() {
+                forget_tree(tx, self.space, NodeId(top), SLICE_ROWS, self.now).await?;
+                return Ok(false);
+            }
+        }
+        for statement in [
+            "DELETE FROM trash WHERE space_id = $1",
+            "DELETE FROM tomb WHERE space_id = $1",
+            "DELETE FROM lock WHERE space_id = $1",
+            "DELETE FROM space WHERE id = $1",
+        ] {
+            tx.execute(statement, &[self.space.0.into()]).await?;
+        }
+        Ok(true)
     }
 }

@@ -1,0 +1,3 @@
+//! Slow work: what time ends, collection, audit, backup.
+
+pub mod housekeeping;
