@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod http;
 pub mod identity;
 pub mod jobs;
 pub mod size;

@@ -16,6 +16,7 @@ pub mod error;
 pub mod history;
 pub mod locks;
 pub mod nodes;
+pub mod packs;
 pub mod precondition;
 pub mod records;
 pub mod sqlite;

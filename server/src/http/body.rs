@@ -1,0 +1,134 @@
+//! Bodies: streamed both ways, with limits, and broken visibly when something fails.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::StreamExt;
+use http_body::Frame;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use http_body_util::StreamBody;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    /// The connection failed or was cut.
+    #[error("the connection failed: {0}")]
+    Connection(#[from] hyper::Error),
+    /// Nothing came for too long.
+    #[error("nothing came for {0:?}")]
+    Idle(Duration),
+    /// The body is larger than this request may have.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The content of an answer could not be produced; the connection breaks.
+    #[error("the answer cannot be completed: {0}")]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, BodyFault>;
+
+/// Returns a body without bytes.
+pub fn empty() -> Body {
+    full(Bytes::new())
+}
+
+/// Returns a body that is in memory as a whole.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Returns a streamed body; an error breaks the connection, never ends the body cleanly.
+pub fn stream<S, E>(stream: S) -> Body
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let frames = stream.map(|piece| {
+        piece
+            .map(Frame::data)
+            .map_err(|error| BodyFault::Broken(Box::new(error)))
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// The body of a request: a client that sends nothing for too long is cut off.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Incoming,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl RequestBody {
+    /// Wraps a body; `idle` is how long it may send nothing.
+    pub fn new(incoming: Incoming, idle: Duration) -> Self {
+        Self {
+            incoming,
+            idle,
+            timer: None,
+        }
+    }
+
+    /// Reads the whole body into memory, up to a limit.
+    pub async fn read_limited(mut self, limit_bytes: usize) -> Result<Bytes, BodyFault> {
+        let mut all = Vec::new();
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            if all.len() + data.len() > limit_bytes {
+                return Err(BodyFault::TooLarge { limit_bytes });
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.into())
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.incoming).poll_frame(context) {
+            Poll::Ready(frame) => {
+                this.timer = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyFault::from)))
+            }
+            Poll::Pending => {
+                let timer = this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
+                ready!(timer.as_mut().poll(context));
+                Poll::Ready(Some(Err(BodyFault::Idle(this.idle))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.incoming.size_hint()
+    }
+}

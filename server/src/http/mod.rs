@@ -1,0 +1,4 @@
+//! What every adapter needs: the caller of a request, statuses, bodies, limits. No routes here.
+
+pub mod body;
+pub mod status;

@@ -1,0 +1,27 @@
+//! The one place where a failure of the core becomes a status.
+
+use http::StatusCode;
+
+use crate::files::error::FilesError;
+
+/// Returns the status of a failure.
+pub fn status_of(error: &FilesError) -> StatusCode {
+    match error {
+        FilesError::NotFound { .. } => StatusCode::NOT_FOUND,
+        // RFC 4918 sections 9.3.1 and 9.7.1: the collection above must exist.
+        FilesError::ParentMissing { .. } | FilesError::NoSuchLock { .. } => StatusCode::CONFLICT,
+        FilesError::AlreadyExists { .. }
+        | FilesError::IsAFolder { .. }
+        | FilesError::NotAFolder { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        FilesError::NotPermitted { .. } | FilesError::IntoItself => StatusCode::FORBIDDEN,
+        FilesError::PreconditionFailed { .. } => StatusCode::PRECONDITION_FAILED,
+        FilesError::Locked { .. } => StatusCode::LOCKED,
+        FilesError::TooManyLocks
+        | FilesError::QuotaExceeded { .. }
+        | FilesError::PropertiesTooLarge { .. }
+        | FilesError::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        FilesError::BadContent(_) => StatusCode::BAD_REQUEST,
+        FilesError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        FilesError::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
