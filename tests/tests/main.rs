@@ -1,0 +1,1 @@
+//! The suites that drive the real server, in one binary.
