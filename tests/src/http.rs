@@ -83,7 +83,11 @@ impl Request {
     /// Returns the head as it goes out.
     pub fn head(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        let has = |name: &str| self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        let has = |name: &str| {
+            self.headers
+                .iter()
+                .any(|(n, _)| n.eq_ignore_ascii_case(name))
+        };
         if !has("host") {
             head.push_str("Host: nuage.test\r\n");
         }
@@ -247,7 +251,9 @@ impl Connection {
         if !self.is_open || !self.stream.buffer().is_empty() {
             return false;
         }
-        stream.set_nonblocking(true).expect("a socket can be polled");
+        stream
+            .set_nonblocking(true)
+            .expect("a socket can be polled");
         let state = stream.peek(&mut [0]);
         stream.set_nonblocking(false).expect("a socket can block");
         matches!(state, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -425,7 +431,9 @@ impl Connection {
         let mut missing = length;
         let mut buffer = vec![0; 64 << 10];
         while missing > 0 {
-            let wanted = usize::try_from(missing).unwrap_or(usize::MAX).min(buffer.len());
+            let wanted = usize::try_from(missing)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             let read = self.stream.read(&mut buffer[..wanted])?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -468,7 +476,13 @@ mod tests {
 
     #[test]
     fn base64_pads_as_rfc_4648_section_10_shows() {
-        let shown = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        let shown = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (plain, coded) in shown {
             assert_eq!(base64(plain.as_bytes()), coded);
         }

@@ -74,7 +74,10 @@ impl Multistatus {
 
     /// Returns the hrefs in their order.
     pub fn hrefs(&self) -> Vec<&str> {
-        self.entries.iter().map(|entry| entry.href.as_str()).collect()
+        self.entries
+            .iter()
+            .map(|entry| entry.href.as_str())
+            .collect()
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -87,9 +90,7 @@ impl Multistatus {
                 .read_resolved_event()
                 .map_err(|error| error.to_string())?;
             let namespace = match namespace {
-                ResolveResult::Bound(namespace) => {
-                    namespace.into_inner().to_owned()
-                }
+                ResolveResult::Bound(namespace) => namespace.into_inner().to_owned(),
                 ResolveResult::Unbound => String::new(),
                 ResolveResult::Unknown(_) => return Err("an undeclared prefix".to_owned()),
             };

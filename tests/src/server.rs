@@ -119,6 +119,19 @@ impl DataFolder {
         run(command.args(words), input)
     }
 
+    /// Starts a command of the server and leaves it running; what it prints is lost.
+    pub fn spawn(&self, words: &[&str]) -> Child {
+        let mut command = Command::new(&self.binary);
+        self.prepare(&mut command);
+        command
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary can be started")
+    }
+
     /// Lets `seconds` pass for the server and its commands, at once.
     pub fn advance(&self, seconds: i64) {
         let file = self.clock_file();
@@ -143,8 +156,8 @@ impl DataFolder {
 
     /// Opens the database beside (or without) a running server.
     pub fn database(&self) -> rusqlite::Connection {
-        let database = rusqlite::Connection::open(self.path.join("metadata.db"))
-            .expect("the database opens");
+        let database =
+            rusqlite::Connection::open(self.path.join("metadata.db")).expect("the database opens");
         database
             .busy_timeout(Duration::from_secs(20))
             .expect("a timeout can be set");
@@ -290,7 +303,9 @@ impl TestServer {
         loop {
             match said.recv_timeout(START_LIMIT.saturating_sub(begun.elapsed())) {
                 Ok(line) => {
-                    let address = line.strip_prefix("listening on http://");
+                    let address = line
+                        .strip_prefix("listening on http://")
+                        .or_else(|| line.strip_prefix("listening on https://"));
                     if let Some(address) = address {
                         let address = address.trim().parse().map_err(|_| line.clone())?;
                         *self.address.lock().expect("no test thread panicked") = address;
@@ -309,6 +324,15 @@ impl TestServer {
                 }
             }
         }
+    }
+
+    /// Starts the server and kills it after `lifetime`, wherever it is by then.
+    pub fn start_and_kill(&mut self, lifetime: Duration) {
+        assert!(self.process.is_none(), "the server runs already");
+        let mut child = self.data.spawn(&["serve", "--listen", "127.0.0.1:0"]);
+        crate::wait::pause(lifetime);
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
     }
 
     /// Returns what it printed before it listened.
@@ -370,13 +394,14 @@ impl TestServer {
     /// Returns one number of `/metrics`: the sum over all series of a name that contain `labels`.
     #[track_caller]
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.anonymous(Request::new("GET", "/metrics")).expect(200).text();
+        let text = self
+            .anonymous(Request::new("GET", "/metrics"))
+            .expect(200)
+            .text();
         text.lines()
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.rsplit_once(' '))
-            .filter(|(series, _)| {
-                series.split('{').next() == Some(name) && series.contains(labels)
-            })
+            .filter(|(series, _)| series.split('{').next() == Some(name) && series.contains(labels))
             .filter_map(|(_, value)| value.parse::<f64>().ok())
             .sum()
     }
