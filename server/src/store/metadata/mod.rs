@@ -82,6 +82,11 @@ impl MetadataStore {
         self.engine.expect_write()
     }
 
+    /// Returns how many writes wait for the writer.
+    pub fn waiting_writes(&self) -> usize {
+        self.engine.waiting_writes()
+    }
+
     /// Returns a number that changes when another process has written.
     pub async fn data_version(&self) -> StoreResult<i64> {
         self.write_in_background(DataVersion).await
