@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use nuage_shared::chunk_id::ChunkKey;
 use nuage_shared::chunker::Profile;
+use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 use rand::Rng;
 use rand::SeedableRng;
@@ -10,11 +11,18 @@ use rand::rngs::StdRng;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::accounts::Account;
+use crate::store::metadata::accounts::CreateAccount;
+use crate::store::metadata::accounts::DeleteAccount;
+use crate::store::metadata::accounts::Quota;
+use crate::store::metadata::accounts::RestoreAccount;
+use crate::store::metadata::accounts::hand_over::Receiver;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
+use crate::store::metadata::copy::Copy;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -37,7 +45,6 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::sqlite::SqliteSettings;
-use crate::store::metadata::tree::Copy;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
@@ -634,4 +641,74 @@ async fn any_order_of_changes_leaves_a_sound_space() {
         }
     }
     f.assert_sound().await;
+}
+
+async fn account(on: &Fixture, name: &str) -> Account {
+    let create = CreateAccount {
+        name: name.into(),
+        fold: name.into(),
+        display_name: name.into(),
+        email: None,
+        password_hash: None,
+        is_admin: false,
+        quota: Quota::Default,
+        now: on.change(0).now,
+    };
+    on.store.write(create).await.unwrap()
+}
+
+fn hand_over(from: &Account, to: &Account, quota_bytes: Option<u64>) -> DeleteAccount {
+    DeleteAccount {
+        id: from.id,
+        hand_to: Some(Receiver {
+            account: to.id,
+            folder_name: NodeName::parse("leaver (archive)").unwrap(),
+            quota_bytes,
+        }),
+        now: Timestamp::from_seconds(1_000_000),
+        purge_at: Timestamp::from_seconds(2_000_000),
+    }
+}
+
+#[tokio::test]
+async fn files_of_a_deleted_person_go_to_another_and_can_still_come_back() {
+    let mut on = Fixture::new().await;
+    let (leaver, heir) = (account(&on, "leaver").await, account(&on, "heir").await);
+    on.space = leaver.home;
+    on.mkdir("/Cours").await.unwrap();
+    on.put("/Cours/plan", "plan").await.unwrap();
+    on.put("/Cours/same", "same").await.unwrap();
+    on.cp("/Cours/same", "/again").await.unwrap();
+    on.space = heir.home;
+    on.mkdir("/leaver (archive)").await.unwrap();
+    on.put("/mine", "same").await.unwrap();
+
+    let too_small = on.store.write(hand_over(&leaver, &heir, Some(15))).await;
+    assert!(matches!(
+        refusal(too_small),
+        Refusal::QuotaExceeded {
+            used_bytes: 4,
+            needed_bytes: 12,
+            ..
+        }
+    ));
+    let exact = hand_over(&leaver, &heir, Some(16));
+    on.store.write(exact).await.unwrap();
+
+    assert_eq!(
+        on.names("/").await,
+        ["leaver (archive)", "leaver (archive) (2)", "mine"]
+    );
+    assert_eq!(on.text("/leaver (archive) (2)/Cours/plan").await, "plan");
+    assert_eq!(on.text("/leaver (archive) (2)/again").await, "same");
+    on.assert_sound().await;
+    let restore = RestoreAccount {
+        fold: "leaver".into(),
+        now: on.change(0).now,
+    };
+    on.store.write(restore).await.unwrap();
+    on.space = leaver.home;
+    assert_eq!(on.names("/").await, ["Cours", "again"]);
+    assert_eq!(on.text("/Cours/plan").await, "plan");
+    on.assert_sound().await;
 }

@@ -11,6 +11,7 @@ pub mod check;
 #[cfg(test)]
 mod conformance;
 pub mod contents;
+pub mod copy;
 pub mod dialect;
 pub mod error;
 pub mod history;
