@@ -6,6 +6,8 @@
 //!
 //! The tree is walked once into the temporary table `copied` (old number, position;
 //! a folder stands before what it holds). Positions then give numbers and changes.
+//! SQLite knows nothing of the size of a temporary table; `CROSS JOIN` makes it begin
+//! there instead of scanning the nodes of everybody.
 
 use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
@@ -189,7 +191,7 @@ pub(crate) async fn copy_tree<T: Tx>(
     tx.execute(
         "INSERT INTO property (node_id, namespace, name, value) \
          SELECT $1 + c.ordinal, p.namespace, p.name, p.value \
-         FROM copied c JOIN property p ON p.node_id = c.old_id",
+         FROM copied c CROSS JOIN property p WHERE p.node_id = c.old_id",
         &[numbers.first_id.into()],
     )
     .await?;
@@ -236,9 +238,9 @@ async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResu
     tx.execute(
         "INSERT INTO carried (old_id, new_id, ordinal) \
          SELECT o.id, h.id, row_number() OVER (PARTITION BY h.id IS NULL ORDER BY o.id) - 1 \
-         FROM (SELECT DISTINCT n.content_id AS id FROM copied c JOIN node n ON n.id = c.old_id \
-         WHERE n.content_id IS NOT NULL) d JOIN content o ON o.id = d.id \
-         LEFT JOIN content h ON h.space_id = $1 AND h.hash = o.hash",
+         FROM (SELECT DISTINCT n.content_id AS id FROM copied c CROSS JOIN node n \
+         WHERE n.id = c.old_id AND n.content_id IS NOT NULL) d CROSS JOIN content o \
+         LEFT JOIN content h ON h.space_id = $1 AND h.hash = o.hash WHERE o.id = d.id",
         &[space.into()],
     )
     .await?;
@@ -256,25 +258,25 @@ async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResu
          stored, map, checksum, at) \
          SELECT $1 + k.ordinal, $2, c.hash, c.key_number, c.size, c.profile, c.chunks, c.pack, \
          c.off, c.stored, c.map, c.checksum, $3 \
-         FROM carried k JOIN content c ON c.id = k.old_id WHERE k.new_id IS NULL",
+         FROM carried k CROSS JOIN content c WHERE c.id = k.old_id AND k.new_id IS NULL",
         &[first.into(), space.into(), target.now.0.into()],
     )
     .await?;
     tx.execute(
         "INSERT INTO hot_chunk (content_id, data) SELECT $1 + k.ordinal, h.data \
-         FROM carried k JOIN hot_chunk h ON h.content_id = k.old_id WHERE k.new_id IS NULL",
+         FROM carried k CROSS JOIN hot_chunk h WHERE h.content_id = k.old_id AND k.new_id IS NULL",
         &[first.into()],
     )
     .await?;
     tx.execute(
         "INSERT INTO content_pack (pack, content_id) SELECT p.pack, $1 + k.ordinal \
-         FROM carried k JOIN content_pack p ON p.content_id = k.old_id WHERE k.new_id IS NULL",
+         FROM carried k CROSS JOIN content_pack p WHERE p.content_id = k.old_id AND k.new_id IS NULL",
         &[first.into()],
     )
     .await?;
     tx.execute(
         "INSERT INTO hook (space_id, id8, content_id) SELECT $1, h.id8, $2 + k.ordinal \
-         FROM carried k JOIN hook h ON h.content_id = k.old_id WHERE k.new_id IS NULL",
+         FROM carried k CROSS JOIN hook h WHERE h.content_id = k.old_id AND k.new_id IS NULL",
         &[space.into(), first.into()],
     )
     .await?;
@@ -298,9 +300,9 @@ async fn insert_members<T: Tx>(
          SELECT $1 + c.ordinal, $2, $1 + p.ordinal, n.name, n.fold, n.kind, \
          $3 + c.ordinal, $3 + c.ordinal, CASE n.kind WHEN 0 THEN $4 ELSE $3 + c.ordinal END, \
          coalesce(k.new_id, n.content_id), n.size, n.tree_files, $3 + c.ordinal, $5, n.mtime, $6, \
-         n.flags FROM copied c JOIN node n ON n.id = c.old_id \
-         JOIN copied p ON p.old_id = n.parent_id \
-         LEFT JOIN carried k ON k.old_id = n.content_id WHERE c.ordinal > 0",
+         n.flags FROM copied c CROSS JOIN node n CROSS JOIN copied p \
+         LEFT JOIN carried k ON k.old_id = n.content_id \
+         WHERE n.id = c.old_id AND p.old_id = n.parent_id AND c.ordinal > 0",
         &[
             numbers.first_id.into(),
             target.space.0.into(),

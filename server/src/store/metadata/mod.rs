@@ -18,6 +18,8 @@ pub mod history;
 pub mod locks;
 pub mod nodes;
 pub mod packs;
+#[cfg(test)]
+mod plans;
 pub mod precondition;
 pub mod records;
 pub mod sqlite;
