@@ -27,6 +27,8 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::PurgeTrash;
+use crate::store::metadata::history::RelievePressure;
+use crate::store::metadata::history::SpacesUnderPressure;
 use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::locks::CreateLock;
 use crate::store::metadata::locks::EndLock;
@@ -710,5 +712,56 @@ async fn files_of_a_deleted_person_go_to_another_and_can_still_come_back() {
     on.space = leaver.home;
     assert_eq!(on.names("/").await, ["Cours", "again"]);
     assert_eq!(on.text("/Cours/plan").await, "plan");
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_full_space_loses_its_oldest_past_but_nothing_of_the_last_two_weeks() {
+    let mut on = Fixture::new().await;
+    on.put("/a", "0123456789").await.unwrap();
+    on.put("/a", "abcdefghij").await.unwrap();
+    on.put("/b", "9876543210").await.unwrap();
+    on.rm("/b").await.unwrap();
+    on.quota = Some(25);
+    let relieve = async |days: i64| {
+        let now = on.change(days * 86_400).now;
+        let mut slices = 0;
+        let (space, quota_default_bytes) = (on.space, on.quota);
+        let relieve = || RelievePressure {
+            space,
+            quota_default_bytes,
+            now,
+        };
+        while on.store.write_in_background(relieve()).await.unwrap() {
+            slices += 1;
+            assert!(slices < 10);
+        }
+        let under = SpacesUnderPressure {
+            past: SpaceId(0),
+            quota_default_bytes,
+        };
+        on.store.read(under).await.unwrap()
+    };
+
+    let young = relieve(13).await;
+    assert_eq!(young, [on.space], "nothing is old enough to go");
+    assert!(relieve(15).await.is_empty());
+    on.assert_sound().await;
+    assert_eq!(on.text("/a").await, "abcdefghij");
+
+    on.put("/a", "klmnopqrst").await.unwrap();
+    on.quota = Some(5);
+    let own_past_too_large = RelievePressure {
+        space: on.space,
+        quota_default_bytes: on.quota,
+        now: on.change(1).now,
+    };
+    assert!(
+        on.store
+            .write_in_background(own_past_too_large)
+            .await
+            .unwrap(),
+        "a past that alone exceeds the quota goes however young"
+    );
     on.assert_sound().await;
 }
