@@ -14,6 +14,7 @@ pub mod contents;
 pub mod copy;
 pub mod dialect;
 pub mod error;
+pub mod feed;
 pub mod history;
 pub mod locks;
 pub mod nodes;
