@@ -11,12 +11,16 @@ pub mod check;
 #[cfg(test)]
 mod conformance;
 pub mod contents;
+pub mod copy;
 pub mod dialect;
 pub mod error;
+pub mod feed;
 pub mod history;
 pub mod locks;
 pub mod nodes;
 pub mod packs;
+#[cfg(test)]
+mod plans;
 pub mod precondition;
 pub mod records;
 pub mod sqlite;
