@@ -38,6 +38,7 @@ use crate::files::Files;
 use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
+use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
@@ -197,10 +198,10 @@ impl Secret {
     }
 
     fn chunk_secrets(&self) -> ChunkSecrets {
-        let [a, b, c, d, e, f, g, h, ..] = self.derive(CHUNK_SEED_CONTEXT);
+        let seed = self.derive(CHUNK_SEED_CONTEXT);
         ChunkSecrets {
             key: ChunkKey::new(self.derive(CHUNK_KEY_CONTEXT)),
-            seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            seed: seed.first_chunk().copied().map_or(0, u64::from_le_bytes),
         }
     }
 }
@@ -307,7 +308,7 @@ fn files_settings(settings: &Settings) -> FilesSettings {
 
 /// Returns what spaces without a quota of their own may hold.
 pub fn quota_default_bytes(settings: &Settings) -> Option<u64> {
-    settings.general.quota_default.0.map(|size| size.bytes())
+    settings.general.quota_default.0.map(ByteSize::bytes)
 }
 
 /// Returns how connections are served.

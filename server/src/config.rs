@@ -290,7 +290,7 @@ impl std::str::FromStr for BaseUrl {
     fn from_str(text: &str) -> Result<Self, NotABaseUrl> {
         let url: http::Uri = text
             .parse()
-            .map_err(|_: http::uri::InvalidUri| NotABaseUrl)?;
+            .map_err(|_fault: http::uri::InvalidUri| NotABaseUrl)?;
         let is_web = matches!(url.scheme_str(), Some("http" | "https"));
         let is_bare = url.path() == "/" && url.query().is_none();
         let has_user = url
@@ -363,7 +363,7 @@ impl std::str::FromStr for LogLevel {
         }
         text.parse()
             .map(Self)
-            .map_err(|_: tracing::metadata::ParseLevelError| UnknownWord)
+            .map_err(|_fault: tracing::metadata::ParseLevelError| UnknownWord)
     }
 }
 

@@ -100,7 +100,7 @@ impl Routes {
             return self.serve_dav(prefix, client, request).await;
         }
         let response = match path {
-            "/" => welcome(self.base_url(peer, &request), &request),
+            "/" => welcome(&self.base_url(peer, &request), &request),
             "*" if request.method() == Method::OPTIONS => options(),
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness().await,
@@ -276,7 +276,7 @@ fn options() -> Response<Body> {
 }
 
 /// The page at the root: where the files are and how to mount them.
-fn welcome(base_url: String, request: &Request<RequestBody>) -> Response<Body> {
+fn welcome(base_url: &str, request: &Request<RequestBody>) -> Response<Body> {
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return options(),
@@ -298,7 +298,7 @@ fn welcome(base_url: String, request: &Request<RequestBody>) -> Response<Body> {
         Language::English => include_str!("routes/welcome.en.html"),
         Language::French => include_str!("routes/welcome.fr.html"),
     };
-    let mut response = answer(StatusCode::OK, HTML, page.replace("{base_url}", &base_url));
+    let mut response = answer(StatusCode::OK, HTML, page.replace("{base_url}", base_url));
     let headers = response.headers_mut();
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
     headers.insert(VARY, HeaderValue::from_static("Accept-Language"));

@@ -127,7 +127,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 /// Does what the arguments of the process say.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match dispatch(arguments) {
+    match dispatch(&arguments) {
         Ok(code) => code,
         Err(error) => {
             output::complain(&error);
@@ -136,14 +136,14 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let context = || Context::of(&arguments);
+fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    let context = || Context::of(arguments);
     match &arguments.command {
         Command::Serve(command) => return command.run(context()?),
-        Command::User(command) => with_ground(context()?, async |c, g| command.run(c, g).await)?,
-        Command::Token(command) => with_ground(context()?, async |_, g| command.run(g).await)?,
-        Command::Group(command) => with_ground(context()?, async |c, g| command.run(c, g).await)?,
-        Command::Quota(command) => with_ground(context()?, async |c, g| command.run(c, g).await)?,
+        Command::User(command) => with_ground(&context()?, async |c, g| command.run(c, g).await)?,
+        Command::Token(command) => with_ground(&context()?, async |_, g| command.run(g).await)?,
+        Command::Group(command) => with_ground(&context()?, async |c, g| command.run(c, g).await)?,
+        Command::Quota(command) => with_ground(&context()?, async |c, g| command.run(c, g).await)?,
         Command::Config(Config::Print) => output::print(&context()?.settings.to_file())?,
         Command::Reference(page) => page.run()?,
     }
@@ -152,7 +152,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
 
 /// Runs a command that touches accounts and metadata only.
 fn with_ground(
-    context: Context,
+    context: &Context,
     command: impl AsyncFnOnce(&Context, &Ground) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     begin_command_logging();
@@ -162,7 +162,7 @@ fn with_ground(
         .build()
         .map_err(CliError::Runtime)?;
     let ground = context.ground()?;
-    let done = runtime.block_on(command(&context, &ground));
+    let done = runtime.block_on(command(context, &ground));
     ground.metadata.close();
     done
 }

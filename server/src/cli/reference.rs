@@ -1,5 +1,7 @@
 //! Pages of `docs/reference` that are written by the program itself.
 
+use std::fmt;
+
 use clap::Arg;
 use clap::CommandFactory;
 use clap::Subcommand;
@@ -86,16 +88,20 @@ fn describe_command(command: &clap::Command, above: &str, text: &mut String) {
             usage.push(' ');
             usage.push_str(&written(argument));
         }
-        text.push_str(&format!("\n### `{usage}`\n\n{about}\n\n"));
+        append(text, format_args!("\n### `{usage}`\n\n{about}\n\n"));
         for argument in own {
             describe(argument, text);
         }
     } else {
-        text.push_str(&format!("\n## `{name}`\n\n{about}\n"));
+        append(text, format_args!("\n## `{name}`\n\n{about}\n"));
         for command in below {
             describe_command(command, &name, text);
         }
     }
+}
+
+fn append(text: &mut String, piece: fmt::Arguments<'_>) {
+    text.push_str(&piece.to_string());
 }
 
 /// Returns an argument as it stands in a line of usage.
@@ -150,9 +156,10 @@ fn describe(argument: &Arg, text: &mut String) {
         .map(|name| format!(" Variable `{}`.", name.to_string_lossy()))
         .unwrap_or_default();
     let about = about.trim_end_matches('.');
-    text.push_str(&format!(
-        "* `{shown}`: {about}.{choice}{default}{variable}\n"
-    ));
+    append(
+        text,
+        format_args!("* `{shown}`: {about}.{choice}{default}{variable}\n"),
+    );
 }
 
 #[cfg(test)]

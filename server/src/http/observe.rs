@@ -84,7 +84,7 @@ impl RequestNumber {
     fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        if next & 0xffff_ffff == 0 {
+        if next.trailing_zeros() >= 32 {
             let run = u64::from(rand::random::<u32>()) << 32;
             NEXT.store(run | 1, Ordering::Relaxed);
             return Self(run);

@@ -64,7 +64,7 @@ const STREAMS_MAX: u32 = 100;
 /// Bytes of one HTTP/2 answer that wait for its client.
 const HTTP2_SEND_BYTES_MAX: usize = 256 << 10;
 /// How often an idle HTTP/2 connection is asked whether its client still lives.
-const PING_EVERY: Duration = Duration::from_secs(60);
+const PING_EVERY: Duration = Duration::from_mins(1);
 /// What somebody hears for whom there is no connection left.
 const NO_CONNECTION_LEFT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
