@@ -16,6 +16,7 @@ pub mod dialect;
 pub mod error;
 pub mod feed;
 pub mod history;
+pub mod jobs;
 pub mod locks;
 pub mod nodes;
 pub mod packs;
