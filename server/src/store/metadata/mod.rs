@@ -24,6 +24,7 @@ pub mod packs;
 mod plans;
 pub mod precondition;
 pub mod records;
+pub mod redirections;
 pub mod sqlite;
 pub mod tree;
 pub mod tx;
