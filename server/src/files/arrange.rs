@@ -9,10 +9,10 @@ use crate::files::error::FilesResult;
 use crate::files::error::at;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
+use crate::store::metadata::copy::Copy;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::PropertyPatch;
-use crate::store::metadata::tree::Copy;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
@@ -113,14 +113,14 @@ impl Files {
         precondition: &Precondition,
     ) -> FilesResult<()> {
         let change = self.permit_change(caller, path)?;
-        let patch = PatchProperties {
+        let operation = PatchProperties {
             change,
             path: path.clone(),
             patches,
             bytes_max: self.settings.property_bytes_max,
             precondition: precondition.clone(),
         };
-        if self.metadata.write(patch).await.map_err(at(path))? {
+        if self.metadata.write(operation).await.map_err(at(path))? {
             Ok(())
         } else {
             Err(FilesError::PropertiesTooLarge { path: path.clone() })
