@@ -107,12 +107,17 @@ const LEAF_VERSION: u8 = 1;
 const KIND_LEAF: u8 = 1;
 const KIND_TREE: u8 = 2;
 
+fn low_byte(value: u64) -> u8 {
+    let [low, ..] = value.to_le_bytes();
+    low
+}
+
 fn put_number(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
+        bytes.push(low_byte(value) | 0x80);
         value >>= 7;
     }
-    bytes.push(value as u8);
+    bytes.push(low_byte(value));
 }
 
 fn take_number(bytes: &mut &[u8]) -> Result<u64, MapFault> {
@@ -138,7 +143,7 @@ fn take_number(bytes: &mut &[u8]) -> Result<u64, MapFault> {
 }
 
 fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
-    let value = u32::try_from(take_number(bytes)?).map_err(|_| MapFault::Number)?;
+    let value = u32::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?;
     if value > FRAME_BYTES_MAX {
         Err(MapFault::Number)
     } else {
@@ -149,7 +154,7 @@ fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
 fn take_pack(bytes: &mut &[u8]) -> Result<PackId, MapFault> {
     i64::try_from(take_number(bytes)?)
         .map(PackId)
-        .map_err(|_| MapFault::Number)
+        .map_err(|_cause| MapFault::Number)
 }
 
 fn take_id(bytes: &mut &[u8]) -> Result<ChunkId, MapFault> {
@@ -160,7 +165,7 @@ fn take_id(bytes: &mut &[u8]) -> Result<ChunkId, MapFault> {
 
 /// Takes a count of things that take at least `bytes_each`, so that it never exceeds what is there.
 fn take_count(bytes: &mut &[u8], bytes_each: usize) -> Result<usize, MapFault> {
-    let count = usize::try_from(take_number(bytes)?).map_err(|_| MapFault::Number)?;
+    let count = usize::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?;
     if count > bytes.len() / bytes_each {
         Err(MapFault::Short)
     } else {
@@ -194,15 +199,15 @@ pub fn encode_leaf(chunks: &[ChunkRef]) -> Vec<u8> {
         put_number(&mut bytes, *frames);
     }
     put_number(&mut bytes, chunks.len() as u64);
-    chunks
-        .iter()
-        .for_each(|chunk| bytes.extend_from_slice(&chunk.id.0));
-    chunks
-        .iter()
-        .for_each(|chunk| put_number(&mut bytes, u64::from(chunk.plain_bytes)));
-    chunks
-        .iter()
-        .for_each(|chunk| put_number(&mut bytes, u64::from(chunk.place.stored_bytes)));
+    for chunk in chunks {
+        bytes.extend_from_slice(&chunk.id.0);
+    }
+    for chunk in chunks {
+        put_number(&mut bytes, u64::from(chunk.plain_bytes));
+    }
+    for chunk in chunks {
+        put_number(&mut bytes, u64::from(chunk.place.stored_bytes));
+    }
     bytes
 }
 
@@ -325,7 +330,7 @@ fn take_leaf(bytes: &mut &[u8]) -> Result<LeafRef, MapFault> {
             stored_bytes: take_length(bytes)?,
         },
         leaf_id: take_id(bytes)?,
-        chunks: u32::try_from(take_number(bytes)?).map_err(|_| MapFault::Number)?,
+        chunks: u32::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?,
         plain_bytes: take_number(bytes)?,
     })
 }

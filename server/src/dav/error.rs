@@ -189,10 +189,6 @@ impl DavError {
         .into_owned()
     }
 
-    #[expect(
-        clippy::match_same_arms,
-        reason = "one line for each failure, in both languages"
-    )]
     fn words(&self) -> (Cow<'static, str>, Cow<'static, str>) {
         let both = |english: String, french: String| (english.into(), french.into());
         let fixed = |english: &'static str, french: &'static str| (english.into(), french.into());

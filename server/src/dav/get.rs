@@ -86,9 +86,13 @@ fn head_of(asked: &Asked) -> String {
     );
     if let Some(above) = asked.request.path.parent() {
         let href = asked.mount.href(&above, true);
-        head.push_str(&format!(
-            "<tr><td><a href=\"{href}\">..</a></td><td></td></tr>\n"
-        ));
+        for part in [
+            "<tr><td><a href=\"",
+            &href,
+            "\">..</a></td><td></td></tr>\n",
+        ] {
+            head.push_str(part);
+        }
     }
     head
 }

@@ -109,6 +109,7 @@ impl Dav {
         caller: Caller,
         request: Request<RequestBody>,
     ) -> Response<Body> {
+        let mount = mount.normalized();
         let (parts, body) = request.into_parts();
         let language = Language::of(&parts.headers);
         let parsed = DavRequest::parse(&mount, &parts.method, &parts.uri, &parts.headers);

@@ -99,6 +99,23 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// Returns the same place written so that it can stand in XML and HTML.
+    ///
+    /// A prefix comes from a client's URL, where characters may stand that an href must not have.
+    pub(crate) fn normalized(&self) -> Self {
+        let mut prefix = String::with_capacity(self.prefix.len());
+        for segment in self.prefix.split('/').filter(|part| !part.is_empty()) {
+            prefix.push('/');
+            push_segment(
+                &mut prefix,
+                &percent_decode_str(segment).decode_utf8_lossy(),
+            );
+        }
+        Self { prefix }
+    }
+}
+
 /// Writes one name into an href.
 pub(crate) fn push_segment(href: &mut String, name: &str) {
     href.extend(utf8_percent_encode(name, SEGMENT));
@@ -183,6 +200,15 @@ mod tests {
         }
         assert_eq!(mount().resolve_uri("x"), Ok(None));
         assert_eq!(mount().resolve_uri("http://host"), Ok(None));
+    }
+
+    #[test]
+    fn a_prefix_from_a_url_cannot_carry_markup() {
+        let mount = Mount {
+            prefix: "/remote.php/dav/files/<&%22e%CC%81".to_owned(),
+        };
+        let prefix = "/remote.php/dav/files/%3C%26%22e%CC%81";
+        assert_eq!(mount.normalized().prefix, prefix);
     }
 
     #[test]

@@ -340,7 +340,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
     let is_folder = node.is_folder();
     match live {
         Live::ResourceType if is_folder => out.push_str("<d:collection/>"),
-        Live::ResourceType => {}
+        Live::ResourceType | Live::ShareTypes => {}
         Live::ContentLength | Live::ContentType if is_folder => return false,
         Live::ContentLength | Live::Size => push_number(out, node.size_bytes),
         Live::ContentType => out.push_str(&content_type_of(&node.name)),
@@ -381,7 +381,6 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         Live::OwnerId => push_escaped(out, &facts.owner),
         Live::OwnerDisplayName => push_escaped(out, &facts.owner_shown),
         Live::DataFingerprint => return node.parent.is_none(),
-        Live::ShareTypes => {}
         Live::IsMountRoot | Live::HasPreview => out.push_str("false"),
         Live::CreationTime => push_number(out, node.ctime.seconds()),
         Live::ContainedFiles if is_folder => push_number(out, node.tree_files),

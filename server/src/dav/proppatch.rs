@@ -62,11 +62,10 @@ pub(crate) async fn proppatch(
     let is_folder = dav.files.find(caller, path).await?.is_folder();
     let answer = match plan(&instructions) {
         Ok((patches, modified_at)) => {
-            let patched = dav
-                .files
-                .patch_properties(caller, path, patches, modified_at, precondition)
-                .await;
-            match patched {
+            let change =
+                dav.files
+                    .patch_properties(caller, path, patches, modified_at, precondition);
+            match change.await {
                 Ok(()) => vec![Outcome::Done; instructions.len()],
                 Err(FilesError::PropertiesTooLarge { .. }) => {
                     vec![Outcome::TooLarge; instructions.len()]

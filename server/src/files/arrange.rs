@@ -9,10 +9,10 @@ use crate::files::error::FilesResult;
 use crate::files::error::at;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
+use crate::store::metadata::copy::Copy;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::PropertyPatch;
-use crate::store::metadata::tree::Copy;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
@@ -36,8 +36,8 @@ impl Files {
             bytes_max: self.settings.property_bytes_max,
             precondition: precondition.clone(),
         };
-        let made = self.metadata.write(make).await.map_err(at(path))?;
-        made.ok_or_else(|| FilesError::PropertiesTooLarge { path: path.clone() })
+        let written = self.metadata.write(make).await.map_err(at(path))?;
+        written.ok_or_else(|| FilesError::PropertiesTooLarge { path: path.clone() })
     }
 
     /// Moves or renames a node in one step, replacing the target if `overwrite`.
@@ -117,7 +117,7 @@ impl Files {
         precondition: &Precondition,
     ) -> FilesResult<()> {
         let change = self.permit_change(caller, path)?;
-        let patch = PatchProperties {
+        let operation = PatchProperties {
             change,
             path: path.clone(),
             patches,
@@ -125,7 +125,7 @@ impl Files {
             bytes_max: self.settings.property_bytes_max,
             precondition: precondition.clone(),
         };
-        if self.metadata.write(patch).await.map_err(at(path))? {
+        if self.metadata.write(operation).await.map_err(at(path))? {
             Ok(())
         } else {
             Err(FilesError::PropertiesTooLarge { path: path.clone() })

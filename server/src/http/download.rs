@@ -57,19 +57,17 @@ pub enum Parts {
 
 /// Understands a Range header (RFC 9110 section 14.1.2) for a content of `size` bytes.
 pub fn parse_range(text: &str, size: u64) -> Parts {
-    let Some(list) = text.trim().strip_prefix("bytes=") else {
+    let Some(specs) = text.trim().strip_prefix("bytes=") else {
         return Parts::Whole;
     };
     let mut ranges = Vec::new();
-    for (index, spec) in list.split(',').map(str::trim).enumerate() {
-        let Some(range) = parse_one(spec, size) else {
-            return Parts::Whole;
-        };
-        if index >= RANGES_MAX {
-            return Parts::Whole;
+    for (index, spec) in specs.split(',').map(str::trim).enumerate() {
+        match parse_one(spec, size) {
+            Some(range) if index < RANGES_MAX => ranges.push(range),
+            Some(_) | None => return Parts::Whole,
         }
-        ranges.extend(range);
     }
+    ranges.retain(|range| range.start < range.end);
     if ranges.is_empty() {
         return Parts::None;
     }
@@ -84,15 +82,15 @@ pub fn parse_range(text: &str, size: u64) -> Parts {
     Parts::Ranges(joined)
 }
 
-/// `None`: not a range; `Some(None)`: a range of which nothing exists.
-fn parse_one(spec: &str, size: u64) -> Option<Option<Range<u64>>> {
+/// Returns what exists of one range, possibly nothing; `None`: not a range.
+fn parse_one(spec: &str, size: u64) -> Option<Range<u64>> {
     let (first, last) = spec.split_once('-')?;
     let number = |text: &str| -> Option<u64> {
         let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // A number too large to count is beyond every end.
         is_digits.then(|| text.parse().unwrap_or(u64::MAX))
     };
-    let range = match (first, last) {
+    Some(match (first, last) {
         ("", suffix) => size.saturating_sub(number(suffix)?)..size,
         (first, "") => number(first)?..size,
         (first, last) => {
@@ -102,8 +100,7 @@ fn parse_one(spec: &str, size: u64) -> Option<Option<Range<u64>>> {
             }
             first..last.saturating_add(1).min(size)
         }
-    };
-    Some(Some(range).filter(|range| range.start < range.end))
+    })
 }
 
 /// Returns the media type of a file, by its name.
