@@ -1,1 +1,3 @@
-//! TODO
+//! Nothing becomes slower because a folder, or the whole installation, is full.
+
+mod flat;
