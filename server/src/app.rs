@@ -44,6 +44,7 @@ const SECRET_BYTES: usize = 32;
 const TOKEN_CONTEXT: &str = "nuage 2026-01 secret of app tokens";
 const CHUNK_KEY_CONTEXT: &str = "nuage 2026-01 key of chunks";
 const CHUNK_SEED_CONTEXT: &str = "nuage 2026-01 seed of cut points";
+const INSTANCE_CONTEXT: &str = "nuage 2026-01 name of the installation in ids of files";
 
 /// Why the program cannot start on a data folder.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +148,16 @@ impl Secret {
         blake3::derive_key(context, &self.0)
     }
 
+    /// Returns what sync clients see at the end of every id of a file: `oc`, ten letters or digits.
+    fn instance(&self) -> String {
+        let letters = self.derive(INSTANCE_CONTEXT).into_iter().take(10);
+        let letter = |byte: u8| char::from_digit(u32::from(byte) % 36, 36).unwrap_or('0');
+        letters.fold(String::from("oc"), |mut name, byte| {
+            name.push(letter(byte));
+            name
+        })
+    }
+
     fn chunk_secrets(&self) -> ChunkSecrets {
         let seed = self.derive(CHUNK_SEED_CONTEXT);
         ChunkSecrets {
@@ -231,7 +242,11 @@ impl App {
             ground.clock.clone(),
             files_settings(settings),
         ));
-        let dav = Arc::new(Dav::new(files, DavSettings::default()));
+        let dav_settings = DavSettings {
+            instance: ground.secret.instance(),
+            ..DavSettings::default()
+        };
+        let dav = Arc::new(Dav::new(files, dav_settings));
         Ok(Self {
             ground,
             chunks,

@@ -8,6 +8,8 @@ mod activity;
 pub mod address;
 pub mod authenticate;
 pub mod body;
+pub mod conditions;
+pub mod download;
 pub mod observe;
 pub mod serve;
 pub mod status;
