@@ -163,17 +163,17 @@ fn a_revoked_app_password_is_refused_within_a_second_and_the_others_live_on() {
     let lost = server.token(&alice, &[]);
     lost.propfind("/", "0", &["d:getetag"]).send().expect(207);
 
-    let list = server
+    let tokens = server
         .data
         .command(&["token", "list", "alice", "--json"])
         .json();
-    let ids: Vec<String> = list
+    let ids: Vec<String> = tokens
         .as_array()
         .expect("a list")
         .iter()
         .map(|token| token["id"].to_string().trim_matches('"').to_owned())
         .collect();
-    assert_eq!(ids.len(), 2, "{list}");
+    assert_eq!(ids.len(), 2, "{tokens}");
     server
         .data
         .command(&["token", "revoke", "alice", &ids[1]])
@@ -271,7 +271,7 @@ fn a_mount_costs_no_password_hash_for_each_request() {
         for _ in 0..200 {
             user.get("/a").send().expect(200);
         }
-        server.processor_time() - before
+        server.processor_time().saturating_sub(before)
     };
 
     let by_token = cost_of(&token);
