@@ -128,13 +128,11 @@ impl Ingest {
 
     /// Makes every byte durable (or keeps a small content for the commit) and names the whole.
     pub async fn finish(self) -> Result<Ingested, ChunkError> {
-        match self.stored {
-            Some(stored) => stored.finish(self.pending, self.request, self.mark).await,
-            None => {
-                self.shared.free_space.require(&self.shared.clock)?;
-                Ok(self.keep())
-            }
+        if let Some(stored) = self.stored {
+            return stored.finish(self.pending, self.request, self.mark).await;
         }
+        self.shared.free_space.require(&self.shared.clock)?;
+        Ok(self.keep())
     }
 
     /// Names a small content, whose bytes travel in the commit.
@@ -512,22 +510,22 @@ impl Stored {
         let bytes = encode_leaf(&chunks);
         let leaf_id = self.shared.secrets.key.chunk_id(&bytes);
         let known = self.cutter.as_ref();
-        let (place, source) = match known.and_then(|cutter| cutter.known.find_leaf(&leaf_id)) {
-            Some((place, source)) => (place, Some(source)),
-            None => {
-                let plain_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                let frame = NewFrame {
-                    id: leaf_id,
-                    plain_bytes,
-                    payload: Bytes::from(bytes),
-                };
-                let stored_bytes = frame.payload.len();
-                let append = self.append(vec![frame], stored_bytes, Until::Written);
-                let Written { places, stretch } = append.await?.wait().await?;
-                self.note_stretch(stretch);
-                let place = places.into_iter().next().ok_or(ChunkError::Closed)?;
-                (place, None)
-            }
+        let found = known.and_then(|cutter| cutter.known.find_leaf(&leaf_id));
+        let (place, source) = if let Some((place, source)) = found {
+            (place, Some(source))
+        } else {
+            let plain_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let frame = NewFrame {
+                id: leaf_id,
+                plain_bytes,
+                payload: Bytes::from(bytes),
+            };
+            let stored_bytes = frame.payload.len();
+            let append = self.append(vec![frame], stored_bytes, Until::Written);
+            let Written { places, stretch } = append.await?.wait().await?;
+            self.note_stretch(stretch);
+            let place = places.into_iter().next().ok_or(ChunkError::Closed)?;
+            (place, None)
         };
         self.sources.extend(source);
         let leaf = LeafRef {

@@ -54,11 +54,6 @@ impl MapBuilder {
         self.open.push(chunk);
     }
 
-    /// Contents whose frames the map names so far.
-    pub(super) fn sources(&self) -> impl Iterator<Item = ContentRef> {
-        self.sources.iter().copied()
-    }
-
     /// Returns the chunks of the next leaf once it is complete; `at_end`: nothing follows.
     pub(super) fn next_leaf(&mut self, at_end: bool) -> Option<Vec<ChunkRef>> {
         if self.chunks <= MAP_INLINE_CHUNKS_MAX as u64 || self.open.is_empty() {

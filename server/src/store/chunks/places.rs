@@ -198,12 +198,11 @@ impl Places {
             .read(FindPack(pack))
             .await?
             .ok_or_else(|| ChunkError::Damaged(format!("pack {} is unknown", pack.0)))?;
-        let found = match moved {
-            Some(moved) => Whereabouts::Moved(Arc::new(moved)),
-            None => {
-                let location = pack_location(&row.uuid).display().to_string();
-                Whereabouts::Sealed(Arc::new(object_store::path::Path::from(location)))
-            }
+        let found = if let Some(moved) = moved {
+            Whereabouts::Moved(Arc::new(moved))
+        } else {
+            let location = pack_location(&row.uuid).display().to_string();
+            Whereabouts::Sealed(Arc::new(object_store::path::Path::from(location)))
         };
         // An open segment of a process that died is read like a pack, but may yet change its state.
         if row.state != PackState::Open {
@@ -469,7 +468,7 @@ impl Proven {
 impl Halves {
     fn turn(&mut self, now: Timestamp) {
         let age = now.seconds().saturating_sub(self.began);
-        if age >= 2 * PROVEN_HALF_SECONDS || age < 0 {
+        if !(0..2 * PROVEN_HALF_SECONDS).contains(&age) {
             self.new.clear();
             self.old.clear();
             self.began = now.seconds();

@@ -56,10 +56,10 @@ pub(super) fn recover(
             limit: PAGE,
         };
         let page = wait_for(metadata.write(list))?;
-        let Some(last) = page.last() else {
+        let Some(newest) = page.last() else {
             return Ok(());
         };
-        after = last.id;
+        after = newest.id;
         for row in page {
             recover_segment(folder, &row, metadata, clock)?;
         }

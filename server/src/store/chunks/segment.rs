@@ -207,8 +207,8 @@ impl Segments {
         uuid: [u8; 16],
         path: &Path,
     ) -> io::Result<(Box<dyn SegmentFile>, Arc<File>)> {
-        let shelf = path.parent().unwrap_or(path);
-        match std::fs::create_dir(shelf) {
+        let folder = path.parent().unwrap_or(path);
+        match std::fs::create_dir(folder) {
             Ok(()) => self.disk.sync_folder(&self.folder)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -221,7 +221,7 @@ impl Segments {
         };
         file.append(&mut [IoSlice::new(&header.encode())])?;
         file.sync()?;
-        self.disk.sync_folder(shelf)?;
+        self.disk.sync_folder(folder)?;
         Ok((file, reader))
     }
 

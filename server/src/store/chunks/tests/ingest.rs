@@ -73,7 +73,9 @@ async fn one_content(fixture: &Fixture, seed: u64, length: usize) {
     let mut bytes = noise(length, seed);
     if random.random() {
         // Half of them shrink when compressed.
-        bytes.iter_mut().for_each(|byte| *byte &= 0x0f);
+        for byte in &mut bytes {
+            *byte &= 0x0f;
+        }
     }
     let mut names = Vec::new();
     let mut last = None;

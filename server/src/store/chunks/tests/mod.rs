@@ -238,10 +238,10 @@ impl Fixture {
     /// Returns the bytes of all pack files together.
     fn pack_bytes(&self) -> u64 {
         let mut bytes = 0;
-        for shelf in std::fs::read_dir(self.settings().folder).unwrap() {
-            let shelf = shelf.unwrap().path();
-            if shelf.is_dir() {
-                for file in std::fs::read_dir(shelf).unwrap() {
+        for entry in std::fs::read_dir(self.settings().folder).unwrap() {
+            let folder = entry.unwrap().path();
+            if folder.is_dir() {
+                for file in std::fs::read_dir(folder).unwrap() {
                     bytes += file.unwrap().metadata().unwrap().len();
                 }
             }
