@@ -44,14 +44,15 @@ pub struct ChunkId(pub [u8; 32]);
 impl ChunkId {
     /// Returns the first eight bytes, little-endian: the form in which hooks are looked up.
     pub fn prefix8(&self) -> i64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        i64::from_le_bytes([a, b, c, d, e, f, g, h])
+        self.0
+            .first_chunk::<8>()
+            .map_or(0, |bytes| i64::from_le_bytes(*bytes))
     }
 
     /// Returns whether this chunk is a hook: one in sixteen is.
     pub fn is_hook(&self) -> bool {
         let [.., last] = self.0;
-        last & 0x0f == 0
+        last.trailing_zeros() >= 4
     }
 }
 
@@ -93,3 +94,6 @@ impl ContentHasher {
         ContentId(*self.hasher.finalize().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests;
