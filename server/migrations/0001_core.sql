@@ -21,6 +21,8 @@ CREATE TABLE account (
   changed_at {INT} NOT NULL,            -- rises with each change that must end cached credentials
   purge_at {INT});
 CREATE UNIQUE INDEX account_fold ON account(fold) WHERE state < 2;
+CREATE INDEX account_archived ON account(fold) WHERE state = 2;
+CREATE INDEX account_purge ON account(purge_at) WHERE state = 2;
 
 CREATE TABLE token (
   id {INT} PRIMARY KEY,
@@ -45,6 +47,7 @@ CREATE TABLE team (
   id {INT} PRIMARY KEY, name {TEXT} NOT NULL, fold {TEXT} NOT NULL, space_id {INT} NOT NULL,
   state {INT} NOT NULL DEFAULT 0, created_at {INT} NOT NULL, purge_at {INT});
 CREATE UNIQUE INDEX team_fold ON team(fold) WHERE state < 2;
+CREATE INDEX team_purge ON team(purge_at) WHERE state = 2;
 CREATE TABLE member (
   team_id {INT} NOT NULL, account_id {INT} NOT NULL, role {INT} NOT NULL,   -- 0 reader, 1 member, 2 manager
   PRIMARY KEY (team_id, account_id));
@@ -116,14 +119,17 @@ CREATE INDEX content_pack_content ON content_pack(content_id);
 CREATE TABLE pack (
   id {INT} PRIMARY KEY,
   uuid {BLOB} NOT NULL,
-  state {INT} NOT NULL,                 -- 0 open, 1 sealed, 2 moved
+  state {INT} NOT NULL,                 -- 0 open, 1 sealed, 2 moved (its file waits for the grace), 3 gone (only `moved` remains)
   bytes {INT} NOT NULL DEFAULT 0,
   at {INT} NOT NULL,                    -- opened
   sealed_at {INT},
   gone_at {INT},                        -- moved: when; its file goes after the grace
   moved {BLOB},
-  verified {INT});
+  verified {INT});                      -- when every frame was last read and hashed
 CREATE INDEX pack_state ON pack(state, id);
+CREATE TABLE pack_source (              -- which moved packs lead into a pack
+  pack {INT} NOT NULL, source {INT} NOT NULL, PRIMARY KEY (pack, source));
+CREATE INDEX pack_source_source ON pack_source(source);
 CREATE TABLE maybe_dead (content_id {INT} PRIMARY KEY, at {INT} NOT NULL);
 CREATE TABLE pack_work (pack {INT} PRIMARY KEY, at {INT} NOT NULL);
 
@@ -149,6 +155,7 @@ CREATE TABLE lock (
 CREATE INDEX lock_node ON lock(node_id);
 CREATE INDEX lock_space ON lock(space_id, until);
 CREATE INDEX lock_owner ON lock(owner_id);
+CREATE INDEX lock_until ON lock(until);
 
 CREATE TABLE property (                 -- dead properties (RFC 4918 section 15)
   node_id {INT} NOT NULL, namespace {TEXT} NOT NULL, name {TEXT} NOT NULL, value {TEXT} NOT NULL,   -- the whole XML element

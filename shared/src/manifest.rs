@@ -107,9 +107,14 @@ const LEAF_VERSION: u8 = 1;
 const KIND_LEAF: u8 = 1;
 const KIND_TREE: u8 = 2;
 
+fn low_byte(value: u64) -> u8 {
+    let [low, ..] = value.to_le_bytes();
+    low
+}
+
 fn put_number(bytes: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let [low, ..] = value.to_le_bytes();
+    while value >= 0x80 {
+        bytes.push(low_byte(value) | 0x80);
         value >>= 7;
         if value == 0 {
             bytes.push(low & 0x7f);
@@ -117,6 +122,7 @@ fn put_number(bytes: &mut Vec<u8>, mut value: u64) {
         }
         bytes.push(low | 0x80);
     }
+    bytes.push(low_byte(value));
 }
 
 fn take_number(bytes: &mut &[u8]) -> Result<u64, MapFault> {
@@ -149,7 +155,7 @@ fn take_narrow<T: TryFrom<u64>>(bytes: &mut &[u8]) -> Result<T, MapFault> {
 }
 
 fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
-    let value = take_narrow::<u32>(bytes)?;
+    let value = u32::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?;
     if value > FRAME_BYTES_MAX {
         Err(MapFault::Number)
     } else {
@@ -158,7 +164,9 @@ fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
 }
 
 fn take_pack(bytes: &mut &[u8]) -> Result<PackId, MapFault> {
-    take_narrow(bytes).map(PackId)
+    i64::try_from(take_number(bytes)?)
+        .map(PackId)
+        .map_err(|_cause| MapFault::Number)
 }
 
 fn take_id(bytes: &mut &[u8]) -> Result<ChunkId, MapFault> {
@@ -169,7 +177,7 @@ fn take_id(bytes: &mut &[u8]) -> Result<ChunkId, MapFault> {
 
 /// Takes a count of things that take at least `bytes_each`, so that it never exceeds what is there.
 fn take_count(bytes: &mut &[u8], bytes_each: usize) -> Result<usize, MapFault> {
-    let count: usize = take_narrow(bytes)?;
+    let count = usize::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?;
     if count > bytes.len() / bytes_each {
         Err(MapFault::Short)
     } else {
@@ -337,7 +345,7 @@ fn take_leaf(bytes: &mut &[u8]) -> Result<LeafRef, MapFault> {
             stored_bytes: take_length(bytes)?,
         },
         leaf_id: take_id(bytes)?,
-        chunks: take_narrow(bytes)?,
+        chunks: u32::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?,
         plain_bytes: take_number(bytes)?,
     })
 }

@@ -73,7 +73,7 @@ impl Listing {
                 self.metadata.read(list).await.map_err(at(&self.path))?
             }
         };
-        if let Some(last) = page.last().filter(|_| page.len() as i64 >= PAGE_NODES) {
+        if let Some(last) = page.last().filter(|_| page.len() >= PAGE_NODES) {
             self.next = Next::After(last.node.id);
         }
         Ok(page)

@@ -69,17 +69,33 @@ where
 /// The body of a request: a client that sends nothing for too long is cut off.
 #[derive(Debug)]
 pub struct RequestBody {
-    incoming: Incoming,
+    source: Source,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+enum Source {
+    Connection(Incoming),
+    Memory(Full<Bytes>),
 }
 
 impl RequestBody {
     /// Wraps a body; `idle` is how long it may send nothing.
     pub fn new(incoming: Incoming, idle: Duration) -> Self {
         Self {
-            incoming,
+            source: Source::Connection(incoming),
             idle,
+            timer: None,
+        }
+    }
+
+    /// Returns a body that is in memory, for requests that did not come over a connection.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            source: Source::Memory(Full::new(bytes.into())),
+            idle: Duration::MAX,
             timer: None,
         }
     }
@@ -109,7 +125,13 @@ impl http_body::Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.incoming).poll_frame(context) {
+        let frame = match &mut this.source {
+            Source::Connection(incoming) => Pin::new(incoming).poll_frame(context),
+            Source::Memory(full) => Pin::new(full)
+                .poll_frame(context)
+                .map_err(|never| match never {}),
+        };
+        match frame {
             Poll::Ready(frame) => {
                 this.timer = None;
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyFault::from)))
@@ -125,10 +147,16 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.source {
+            Source::Connection(incoming) => incoming.is_end_stream(),
+            Source::Memory(full) => full.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Source::Connection(incoming) => incoming.size_hint(),
+            Source::Memory(full) => full.size_hint(),
+        }
     }
 }

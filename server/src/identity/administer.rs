@@ -364,8 +364,7 @@ fn receiver_of(
     })?;
     Ok(Receiver {
         account: to.id,
-        folder_name: folder.as_str().to_owned(),
-        folder_fold: folder.fold(),
+        folder_name: folder,
         quota_bytes: match to.home_use.quota {
             Quota::Default => default_quota_bytes,
             Quota::Unlimited => None,

@@ -16,7 +16,9 @@ use crate::store::metadata::history::DropTombs;
 use crate::store::metadata::history::PurgeSpace;
 use crate::store::metadata::history::PurgeTrash;
 use crate::store::metadata::history::ReadSetting;
+use crate::store::metadata::history::RelievePressure;
 use crate::store::metadata::history::SLICE_ROWS;
+use crate::store::metadata::history::SpacesUnderPressure;
 use crate::store::metadata::history::SpacesWithHistory;
 use crate::store::metadata::history::SpacesWithTombs;
 use crate::store::metadata::history::ThinHistory;
@@ -58,15 +60,24 @@ pub struct Housekeeping {
     metadata: Arc<MetadataStore>,
     clock: Clock,
     retention: Retention,
+    quota_default_bytes: Option<u64>,
 }
 
 impl Housekeeping {
     /// Builds the jobs over the metadata store.
-    pub fn new(metadata: Arc<MetadataStore>, clock: Clock, retention: Retention) -> Self {
+    ///
+    /// `quota_default_bytes` is the quota of spaces that have none of their own.
+    pub fn new(
+        metadata: Arc<MetadataStore>,
+        clock: Clock,
+        retention: Retention,
+        quota_default_bytes: Option<u64>,
+    ) -> Self {
         Self {
             metadata,
             clock,
             retention,
+            quota_default_bytes,
         }
     }
 
@@ -75,6 +86,7 @@ impl Housekeeping {
         self.purge_trash().await?;
         self.purge_archives().await?;
         self.thin_history().await?;
+        self.relieve_pressure().await?;
         self.drop_tombs().await?;
         self.metadata
             .write_in_background(SweepLocks {
@@ -183,6 +195,37 @@ impl Housekeeping {
                     };
                     let gone = self.metadata.write_in_background(thin).await?;
                     if gone < SLICE_ROWS.unsigned_abs() {
+                        break;
+                    }
+                }
+            }
+            past = last;
+        }
+    }
+
+    /// Ends the past of spaces that hold more than their quota with it.
+    async fn relieve_pressure(&self) -> StoreResult<()> {
+        let quota_default_bytes = self.quota_default_bytes;
+        let mut past = SpaceId(0);
+        loop {
+            let spaces = self
+                .metadata
+                .read(SpacesUnderPressure {
+                    past,
+                    quota_default_bytes,
+                })
+                .await?;
+            let Some(last) = spaces.last().copied() else {
+                return Ok(());
+            };
+            for space in spaces {
+                loop {
+                    let relieve = RelievePressure {
+                        space,
+                        quota_default_bytes,
+                        now: self.clock.now(),
+                    };
+                    if !self.metadata.write_in_background(relieve).await? {
                         break;
                     }
                 }

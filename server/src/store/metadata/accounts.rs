@@ -376,7 +376,6 @@ impl Operation for FindDeletedAccount {
 }
 
 async fn find_deleted<T: Tx>(tx: &mut T, fold: &str) -> StoreResult<Option<Account>> {
-    // There is no index for this: deleted accounts are looked up by hand, seldom.
     let sql = select_account!("WHERE a.fold = $1 AND a.state = 2 ORDER BY a.id DESC LIMIT 1");
     tx.row(sql, &[fold.into()], read_account).await
 }

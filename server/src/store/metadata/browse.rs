@@ -18,6 +18,7 @@ use crate::store::metadata::locks::read_lock;
 use crate::store::metadata::nodes::NODE_COLUMNS;
 use crate::store::metadata::nodes::effective_quota;
 use crate::store::metadata::nodes::read_node;
+use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
 use crate::store::metadata::nodes::walk;
 use crate::store::metadata::records::Entry;
@@ -32,7 +33,7 @@ use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 
 /// Children in one page.
-pub const PAGE_NODES: i64 = 1_000;
+pub const PAGE_NODES: usize = 1_000;
 
 /// Finds the node at a path.
 #[derive(Debug)]
@@ -195,7 +196,11 @@ impl Operation for ListChildren {
 
 impl ListChildren {
     async fn nodes<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Entry>> {
-        let params = [self.folder.0.into(), self.after.0.into(), PAGE_NODES.into()];
+        let params = [
+            self.folder.0.into(),
+            self.after.0.into(),
+            signed(PAGE_NODES as u64).into(),
+        ];
         let bare = |node| Entry {
             node,
             checksum: None,

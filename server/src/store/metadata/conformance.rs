@@ -1,8 +1,11 @@
 //! What every engine must do alike: one suite, run on each.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use nuage_shared::chunk_id::ChunkKey;
 use nuage_shared::chunker::Profile;
+use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 use rand::Rng;
 use rand::SeedableRng;
@@ -10,15 +13,26 @@ use rand::rngs::StdRng;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::accounts::Account;
+use crate::store::metadata::accounts::CreateAccount;
+use crate::store::metadata::accounts::DeleteAccount;
+use crate::store::metadata::accounts::Quota;
+use crate::store::metadata::accounts::RestoreAccount;
+use crate::store::metadata::accounts::hand_over::Receiver;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
+use crate::store::metadata::copy::Copy;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::feed::FeedEntry;
+use crate::store::metadata::feed::ReadFeed;
 use crate::store::metadata::history::PurgeTrash;
+use crate::store::metadata::history::RelievePressure;
+use crate::store::metadata::history::SpacesUnderPressure;
 use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::locks::CreateLock;
 use crate::store::metadata::locks::EndLock;
@@ -37,7 +51,6 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::sqlite::SqliteSettings;
-use crate::store::metadata::tree::Copy;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
@@ -157,9 +170,12 @@ impl Fixture {
             .write(MakeFolder {
                 change: self.change(0),
                 path: path(at),
+                patches: Vec::new(),
+                bytes_max: 0,
                 precondition,
             })
             .await
+            .map(|made| made.expect("no properties are not too large"))
     }
 
     async fn mv(&self, from: &str, to: &str) -> StoreResult<Committed> {
@@ -634,4 +650,232 @@ async fn any_order_of_changes_leaves_a_sound_space() {
         }
     }
     f.assert_sound().await;
+}
+
+async fn account(on: &Fixture, name: &str) -> Account {
+    let create = CreateAccount {
+        name: name.into(),
+        fold: name.into(),
+        display_name: name.into(),
+        email: None,
+        password_hash: None,
+        is_admin: false,
+        quota: Quota::Default,
+        now: on.change(0).now,
+    };
+    on.store.write(create).await.unwrap()
+}
+
+fn hand_over(from: &Account, to: &Account, quota_bytes: Option<u64>) -> DeleteAccount {
+    DeleteAccount {
+        id: from.id,
+        hand_to: Some(Receiver {
+            account: to.id,
+            folder_name: NodeName::parse("leaver (archive)").unwrap(),
+            quota_bytes,
+        }),
+        now: Timestamp::from_seconds(1_000_000),
+        purge_at: Timestamp::from_seconds(2_000_000),
+    }
+}
+
+#[tokio::test]
+async fn files_of_a_deleted_person_go_to_another_and_can_still_come_back() {
+    let mut on = Fixture::new().await;
+    let (leaver, heir) = (account(&on, "leaver").await, account(&on, "heir").await);
+    on.space = leaver.home;
+    on.mkdir("/Cours").await.unwrap();
+    on.put("/Cours/plan", "plan").await.unwrap();
+    on.put("/Cours/same", "same").await.unwrap();
+    on.cp("/Cours/same", "/again").await.unwrap();
+    on.space = heir.home;
+    on.mkdir("/leaver (archive)").await.unwrap();
+    on.put("/mine", "same").await.unwrap();
+
+    let too_small = on.store.write(hand_over(&leaver, &heir, Some(15))).await;
+    assert!(matches!(
+        refusal(too_small),
+        Refusal::QuotaExceeded {
+            used_bytes: 4,
+            needed_bytes: 12,
+            ..
+        }
+    ));
+    let exact = hand_over(&leaver, &heir, Some(16));
+    on.store.write(exact).await.unwrap();
+
+    assert_eq!(
+        on.names("/").await,
+        ["leaver (archive)", "leaver (archive) (2)", "mine"]
+    );
+    assert_eq!(on.text("/leaver (archive) (2)/Cours/plan").await, "plan");
+    assert_eq!(on.text("/leaver (archive) (2)/again").await, "same");
+    on.assert_sound().await;
+    let restore = RestoreAccount {
+        fold: "leaver".into(),
+        now: on.change(0).now,
+    };
+    on.store.write(restore).await.unwrap();
+    on.space = leaver.home;
+    assert_eq!(on.names("/").await, ["Cours", "again"]);
+    assert_eq!(on.text("/Cours/plan").await, "plan");
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_full_space_loses_its_oldest_past_but_nothing_of_the_last_two_weeks() {
+    let mut on = Fixture::new().await;
+    on.put("/a", "0123456789").await.unwrap();
+    on.put("/a", "abcdefghij").await.unwrap();
+    on.put("/b", "9876543210").await.unwrap();
+    on.rm("/b").await.unwrap();
+    on.quota = Some(25);
+    let relieve = async |days: i64| {
+        let now = on.change(days * 86_400).now;
+        let mut slices = 0;
+        let (space, quota_default_bytes) = (on.space, on.quota);
+        let relieve = || RelievePressure {
+            space,
+            quota_default_bytes,
+            now,
+        };
+        while on.store.write_in_background(relieve()).await.unwrap() {
+            slices += 1;
+            assert!(slices < 10);
+        }
+        let under = SpacesUnderPressure {
+            past: SpaceId(0),
+            quota_default_bytes,
+        };
+        on.store.read(under).await.unwrap()
+    };
+
+    let young = relieve(13).await;
+    assert_eq!(young, [on.space], "nothing is old enough to go");
+    assert!(relieve(15).await.is_empty());
+    on.assert_sound().await;
+    assert_eq!(on.text("/a").await, "abcdefghij");
+
+    on.put("/a", "klmnopqrst").await.unwrap();
+    on.quota = Some(5);
+    let own_past_too_large = RelievePressure {
+        space: on.space,
+        quota_default_bytes: on.quota,
+        now: on.change(1).now,
+    };
+    assert!(
+        on.store
+            .write_in_background(own_past_too_large)
+            .await
+            .unwrap(),
+        "a past that alone exceeds the quota goes however young"
+    );
+    on.assert_sound().await;
+}
+
+/// What somebody knows who only ever reads the feed.
+#[derive(Default)]
+struct Follower {
+    cursor: i64,
+    nodes: HashMap<NodeId, Node>,
+}
+
+impl Follower {
+    async fn catch_up(&mut self, on: &Fixture, limit: i64) {
+        loop {
+            let (space, after) = (on.space, self.cursor);
+            let read = ReadFeed {
+                space,
+                after,
+                limit,
+            };
+            let page = on.store.read(read).await.unwrap().unwrap();
+            for entry in page.entries {
+                assert!(entry.seq() > after && entry.seq() <= page.cursor);
+                match entry {
+                    FeedEntry::Departed { moved: true, .. } => {}
+                    FeedEntry::Departed { node, .. } => drop(self.nodes.remove(&node)),
+                    FeedEntry::Present(node) => drop(self.nodes.insert(node.id, node)),
+                }
+            }
+            self.cursor = page.cursor;
+            if !page.more {
+                return;
+            }
+        }
+    }
+
+    /// Every path with the file's size, as far as it hangs together from the root.
+    fn tree(&self) -> Vec<(String, u64)> {
+        let mut found = Vec::new();
+        for node in self.nodes.values().filter(|node| node.parent.is_some()) {
+            let mut names = vec![node.name.clone()];
+            let mut above = node.parent;
+            while let Some(folder) = above.and_then(|id| self.nodes.get(&id)) {
+                names.push(folder.name.clone());
+                above = folder.parent;
+            }
+            if above.is_none() {
+                names.reverse();
+                let size = if node.is_folder() { 0 } else { node.size_bytes };
+                found.push((names.join("/"), size));
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+async fn whole_tree(on: &Fixture) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for name in on.names(&folder).await {
+            let path = format!("{folder}/{name}");
+            let node = on.find(&path).await.unwrap();
+            found.push((
+                path.clone(),
+                if node.is_folder() { 0 } else { node.size_bytes },
+            ));
+            if node.is_folder() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn whoever_follows_the_feed_has_the_present_tree() {
+    let seed = rand::random::<u64>();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let on = Fixture::new().await;
+    let mut follower = Follower::default();
+    for step in 0..400 {
+        let mut place = || {
+            let depth = random.random_range(1..4);
+            let names: Vec<_> = (0..depth)
+                .map(|_| ["a", "b", "c"][random.random_range(0..3)])
+                .collect();
+            names.join("/")
+        };
+        let (from, to) = (place(), place());
+        let _refused_or_done = match random.random_range(0..6) {
+            0 => on.mkdir(&from).await.map(drop),
+            1 | 2 => on.put(&from, &"x".repeat(step % 17)).await.map(drop),
+            3 => on.mv(&from, &to).await.map(drop),
+            4 if on.find("").await.unwrap().tree_files < 200 => on.cp(&from, &to).await.map(drop),
+            _ => on.rm(&from).await,
+        };
+        if random.random_range(0..4) == 0 {
+            follower.catch_up(&on, random.random_range(2..9)).await;
+            assert_eq!(
+                follower.tree(),
+                whole_tree(&on).await,
+                "seed {seed}, step {step}"
+            );
+        }
+    }
 }

@@ -30,13 +30,13 @@ pub(crate) fn read_content(row: &dyn Row) -> StoreResult<Content> {
     let hash: [u8; 32] = row
         .blob(2)?
         .try_into()
-        .map_err(|_| StoreError::Corrupt("content.hash".into()))?;
+        .map_err(|_cause| StoreError::Corrupt("content.hash".into()))?;
     let body = match (row.opt_int(6)?, row.opt_blob(9)?) {
         (Some(pack), _) => ContentBody::One(Place {
             pack: PackId(pack),
             offset: unsigned(row.int(7)?),
             stored_bytes: u32::try_from(row.int(8)?)
-                .map_err(|_| StoreError::Corrupt("content.stored".into()))?,
+                .map_err(|_cause| StoreError::Corrupt("content.stored".into()))?,
         }),
         (None, Some(map)) => ContentBody::Map(Bytes::from(map)),
         (None, None) => ContentBody::Hot(Bytes::from(row.opt_blob(11)?.unwrap_or_default())),
@@ -49,7 +49,7 @@ pub(crate) fn read_content(row: &dyn Row) -> StoreResult<Content> {
         profile: Profile::from_number(row.int(4)?)
             .ok_or_else(|| StoreError::Corrupt("content.profile".into()))?,
         chunks: u32::try_from(row.int(5)?)
-            .map_err(|_| StoreError::Corrupt("content.chunks".into()))?,
+            .map_err(|_cause| StoreError::Corrupt("content.chunks".into()))?,
         body,
         checksum: row.opt_text(10)?,
     })

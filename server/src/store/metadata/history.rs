@@ -9,6 +9,8 @@ use crate::clock::NANOS;
 use crate::clock::Timestamp;
 use crate::store::metadata::contents::maybe_dead;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::nodes::effective_quota;
+use crate::store::metadata::nodes::signed;
 use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
@@ -46,18 +48,7 @@ impl Operation for PurgeTrash {
             return Ok(0);
         };
         lock_space_row(tx, SpaceId(space)).await?;
-        let (gone, is_complete) =
-            forget_tree(tx, SpaceId(space), NodeId(top), SLICE_ROWS, self.now).await?;
-        if is_complete {
-            tx.execute("DELETE FROM trash WHERE node_id = $1", &[top.into()])
-                .await?;
-            tx.execute(
-                "UPDATE space SET kept = kept - $1 WHERE id = $2",
-                &[size.into(), space.into()],
-            )
-            .await?;
-        }
-        Ok(gone.max(1))
+        purge_tree(tx, SpaceId(space), (NodeId(top), size), self.now).await
     }
 }
 
@@ -204,7 +195,7 @@ impl Operation for ThinHistory {
         lock_space_row(tx, self.space).await?;
         let doomed = tx
             .rows(
-                "SELECT h.node_id, h.from_seq, h.content_id, h.kept FROM hist h \
+                "SELECT h.node_id, h.from_seq, h.content_id, h.kept, h.at FROM hist h \
                  WHERE h.space_id = $1 AND h.at > $2 AND h.at <= $3 AND h.label IS NULL \
                  AND (h.kept = 0 OR EXISTS (SELECT 1 FROM hist l WHERE l.node_id = h.node_id \
                  AND l.space_id = h.space_id AND l.from_seq > h.from_seq AND l.at <= $3 \
@@ -216,21 +207,14 @@ impl Operation for ThinHistory {
                     (self.period_days * DAY_NANOS).into(),
                     SLICE_ROWS.into(),
                 ],
-                |row| Ok((row.int(0)?, row.int(1)?, row.opt_int(2)?, row.int(3)?)),
+                read_former,
             )
             .await?;
         let count = doomed.len() as u64;
         let mut kept = 0;
-        for (node, from_seq, content, bytes) in doomed {
-            tx.execute(
-                "DELETE FROM hist WHERE node_id = $1 AND space_id = $2 AND from_seq = $3",
-                &[node.into(), self.space.0.into(), from_seq.into()],
-            )
-            .await?;
-            kept += bytes;
-            if let Some(content) = content {
-                maybe_dead(tx, ContentRef(content), self.now).await?;
-            }
+        for former in doomed {
+            forget_former(tx, self.space, &former, self.now).await?;
+            kept += former.kept;
         }
         tx.execute(
             "UPDATE space SET kept = kept - $1 WHERE id = $2",
@@ -239,6 +223,235 @@ impl Operation for ThinHistory {
         .await?;
         Ok(count)
     }
+}
+
+/// Lists the next spaces, by number, whose files and past together exceed their quota.
+#[derive(Debug)]
+pub struct SpacesUnderPressure {
+    /// The last space of the page before; 0 to begin.
+    pub past: SpaceId,
+    /// Quota of spaces that have none of their own; `None`: no limit.
+    pub quota_default_bytes: Option<u64>,
+}
+
+impl Operation for SpacesUnderPressure {
+    type Output = Vec<SpaceId>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<SpaceId>> {
+        tx.rows(
+            "SELECT s.id FROM space s WHERE s.id > $1 AND s.kept > 0 AND s.state = 0 \
+             AND coalesce(s.quota, $2) >= 0 AND s.used + s.kept > coalesce(s.quota, $2) \
+             ORDER BY s.id LIMIT 1000",
+            &[
+                self.past.0.into(),
+                self.quota_default_bytes.map_or(-1, signed).into(),
+            ],
+            |row| Ok(SpaceId(row.int(0)?)),
+        )
+        .await
+    }
+}
+
+/// Ends some of the past of a space whose files and past together exceed its quota.
+///
+/// First go versions that were current for less than an hour, then the oldest
+/// versions and deleted trees. Nothing younger than 14 days goes unless the past
+/// alone exceeds the quota: a program that encrypts every file must not push out
+/// the good versions.
+#[derive(Debug)]
+pub struct RelievePressure {
+    /// The space.
+    pub space: SpaceId,
+    /// Quota of spaces that have none of their own; `None`: no limit.
+    pub quota_default_bytes: Option<u64>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// The past that pressure alone never touches, in seconds.
+const SAFE_SECONDS: i64 = 14 * 86_400;
+/// A version that was current for less than this is the first to go.
+const SHORT_LIFE_NANOS: i64 = 3_600 * NANOS;
+
+/// A former version that may go.
+struct Former {
+    node: i64,
+    from_seq: i64,
+    content: Option<i64>,
+    kept: i64,
+    at: i64,
+}
+
+fn read_former(row: &dyn Row) -> StoreResult<Former> {
+    Ok(Former {
+        node: row.int(0)?,
+        from_seq: row.int(1)?,
+        content: row.opt_int(2)?,
+        kept: row.int(3)?,
+        at: row.int(4)?,
+    })
+}
+
+impl Operation for RelievePressure {
+    /// Whether there may be more to end.
+    type Output = bool;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        lock_space_row(tx, self.space).await?;
+        let row = tx
+            .row(
+                "SELECT used, kept, quota FROM space WHERE id = $1 AND state = 0",
+                &[self.space.0.into()],
+                |row| Ok((row.int(0)?, row.int(1)?, row.opt_int(2)?)),
+            )
+            .await?;
+        let Some((used, kept, quota)) = row else {
+            return Ok(false);
+        };
+        let Some(quota) = effective_quota(quota, self.quota_default_bytes) else {
+            return Ok(false);
+        };
+        let excess = used.saturating_add(kept).saturating_sub(signed(quota));
+        if excess <= 0 || kept == 0 {
+            return Ok(false);
+        }
+        let until = if kept > signed(quota) {
+            self.now
+        } else {
+            self.now.plus_seconds(-SAFE_SECONDS)
+        };
+        let short_lived = tx
+            .rows(
+                "SELECT h.node_id, h.from_seq, h.content_id, h.kept, h.at FROM hist h \
+                 WHERE h.space_id = $1 AND h.at <= $2 AND h.kept > 0 AND h.label IS NULL \
+                 AND EXISTS (SELECT 1 FROM hist p WHERE p.node_id = h.node_id \
+                 AND p.space_id = h.space_id AND p.to_seq = h.from_seq AND h.at - p.at < $3) \
+                 ORDER BY h.at LIMIT $4",
+                &[
+                    self.space.0.into(),
+                    until.0.into(),
+                    SHORT_LIFE_NANOS.into(),
+                    SLICE_ROWS.into(),
+                ],
+                read_former,
+            )
+            .await?;
+        if !short_lived.is_empty() {
+            self.forget(tx, &short_lived, excess).await?;
+            return Ok(true);
+        }
+        self.forget_oldest(tx, until, excess).await
+    }
+}
+
+impl RelievePressure {
+    async fn forget_oldest<T: Tx>(
+        &self,
+        tx: &mut T,
+        until: Timestamp,
+        excess: i64,
+    ) -> StoreResult<bool> {
+        let tree = tx
+            .row(
+                "SELECT at FROM trash WHERE space_id = $1 AND at <= $2 ORDER BY at LIMIT 1",
+                &[self.space.0.into(), until.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        let oldest = tx
+            .rows(
+                "SELECT node_id, from_seq, content_id, kept, at FROM hist \
+                 WHERE space_id = $1 AND at <= $2 AND kept > 0 AND label IS NULL \
+                 ORDER BY at LIMIT $3",
+                &[self.space.0.into(), until.0.into(), SLICE_ROWS.into()],
+                read_former,
+            )
+            .await?;
+        let before_tree: Vec<_> = oldest
+            .into_iter()
+            .filter(|former| tree.is_none_or(|at| former.at <= at))
+            .collect();
+        if !before_tree.is_empty() {
+            self.forget(tx, &before_tree, excess).await?;
+            return Ok(true);
+        }
+        if tree.is_none() {
+            return Ok(false);
+        }
+        purge_oldest_tree(tx, self.space, self.now).await?;
+        Ok(true)
+    }
+
+    /// Deletes versions, the first ones first, until the excess is gone.
+    async fn forget<T: Tx>(&self, tx: &mut T, formers: &[Former], excess: i64) -> StoreResult<()> {
+        let mut freed = 0;
+        for former in formers {
+            if freed >= excess {
+                break;
+            }
+            forget_former(tx, self.space, former, self.now).await?;
+            freed += former.kept;
+        }
+        tx.execute(
+            "UPDATE space SET kept = kept - $1 WHERE id = $2",
+            &[freed.into(), self.space.0.into()],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+/// Deletes one former version; its space's `kept` is charged by the caller.
+async fn forget_former<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    former: &Former,
+    now: Timestamp,
+) -> StoreResult<()> {
+    tx.execute(
+        "DELETE FROM hist WHERE node_id = $1 AND space_id = $2 AND from_seq = $3",
+        &[former.node.into(), space.0.into(), former.from_seq.into()],
+    )
+    .await?;
+    match former.content {
+        Some(content) => maybe_dead(tx, ContentRef(content), now).await,
+        None => Ok(()),
+    }
+}
+
+/// Deletes for good a slice of the tree that was deleted first in a space.
+async fn purge_oldest_tree<T: Tx>(tx: &mut T, space: SpaceId, now: Timestamp) -> StoreResult<u64> {
+    let due = tx
+        .row(
+            "SELECT node_id, size FROM trash WHERE space_id = $1 ORDER BY at LIMIT 1",
+            &[space.0.into()],
+            |row| Ok((row.int(0)?, row.int(1)?)),
+        )
+        .await?;
+    match due {
+        Some((top, size)) => purge_tree(tx, space, (NodeId(top), size), now).await,
+        None => Ok(0),
+    }
+}
+
+/// Deletes a slice of a tree in the trash, and its entry with the last one.
+async fn purge_tree<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    (top, size): (NodeId, i64),
+    now: Timestamp,
+) -> StoreResult<u64> {
+    let (gone, is_complete) = forget_tree(tx, space, top, SLICE_ROWS, now).await?;
+    if is_complete {
+        tx.execute("DELETE FROM trash WHERE node_id = $1", &[top.0.into()])
+            .await?;
+        tx.execute(
+            "UPDATE space SET kept = kept - $1 WHERE id = $2",
+            &[size.into(), space.0.into()],
+        )
+        .await?;
+    }
+    Ok(gone.max(1))
 }
 
 /// Lists the next spaces, by number, that have states which ended in a stretch of time.

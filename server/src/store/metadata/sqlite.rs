@@ -120,7 +120,7 @@ impl Sqlite {
             let connection = connect(path, 1 << 20)?;
             let path = path.to_owned();
             spawn("nuage-checkpoint", move || {
-                checkpointer.run(&connection, &path)
+                checkpointer.run(&connection, &path);
             })?
         };
         Ok(Self {
@@ -137,6 +137,12 @@ impl Sqlite {
     /// Returns the database file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns how many writes wait for the writer.
+    pub(crate) fn waiting_writes(&self) -> usize {
+        let state = lock(&self.queue.state);
+        state.foreground.len() + state.background.len()
     }
 
     /// Announces a write that will come soon, so that a batch may wait for it.
@@ -404,7 +410,7 @@ impl Writer {
             }
         }
         match self.commit() {
-            Ok(()) => done.into_iter().for_each(|job| job.answer()),
+            Ok(()) => done.into_iter().for_each(Job::answer),
             Err(CommitFault::RolledBack) if done.len() > 1 => self.run_one_by_one(done),
             Err(fault) => done.into_iter().for_each(|job| job.fail(fault.error())),
         }
@@ -429,6 +435,10 @@ impl Writer {
     }
 
     fn begin(&mut self) -> StoreResult<()> {
+        if !self.connection.is_autocommit() {
+            // What a failed batch left: none of it has been answered.
+            drop(self.connection.execute_batch("ROLLBACK"));
+        }
         // Another process holds the database only for a moment; a person's
         // write is not refused because of it.
         for _ in 0..5 {
@@ -452,12 +462,11 @@ impl Writer {
         if run_cached(&self.connection, "SAVEPOINT operation").is_err() {
             return false;
         }
-        if !job.attempt(&mut self.connection) {
-            if self.connection.is_autocommit()
-                || run_cached(&self.connection, "ROLLBACK TO operation").is_err()
-            {
-                return false;
-            }
+        if !job.attempt(&mut self.connection)
+            && (self.connection.is_autocommit()
+                || run_cached(&self.connection, "ROLLBACK TO operation").is_err())
+        {
+            return false;
         }
         run_cached(&self.connection, "RELEASE operation").is_ok()
             && !self.connection.is_autocommit()
@@ -548,7 +557,9 @@ impl Checkpointer {
 
 fn checkpoint(connection: &Connection, path: &Path, last: bool) {
     let wal_bytes = std::fs::metadata(wal_path(path)).map_or(0, |wal| wal.len());
-    metrics::gauge!("nuage_wal_bytes").set(wal_bytes as f64);
+    metrics::gauge!("nuage_wal_mebibytes").set(f64::from(
+        u32::try_from(wal_bytes >> 20).unwrap_or(u32::MAX),
+    ));
     let page_bytes = 4_096;
     let pragma = if last || wal_bytes > WAL_BYTES_MAX {
         "PRAGMA wal_checkpoint(TRUNCATE)"
@@ -611,10 +622,10 @@ fn migrate(connection: &mut Connection) -> StoreResult<()> {
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     if found > newest {
         drop(connection.execute_batch("ROLLBACK"));
-        return Err(StoreError::Database(format!(
-            "the data is of schema version {found}, this program knows versions up to {newest}: \
-             use a newer nuage-server"
-        )));
+        return Err(StoreError::NewerSchema {
+            found: found as u64,
+            known: newest as u64,
+        });
     }
     for text in dialect::MIGRATIONS.iter().skip(found) {
         connection

@@ -1,7 +1,6 @@
-//! Operations on whole trees: make a folder, move, copy, delete, set times and properties.
+//! Operations on whole trees: make a folder, move, delete, set times and properties.
 //!
-//! A move or delete is one row however large the tree. A copy is rows only, in
-//! one transaction; content is never copied.
+//! A move or delete is one row however large the tree.
 
 use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
@@ -22,7 +21,6 @@ use crate::store::metadata::nodes::archive;
 use crate::store::metadata::nodes::bury;
 use crate::store::metadata::nodes::charge;
 use crate::store::metadata::nodes::lock_space;
-use crate::store::metadata::nodes::more_seqs;
 use crate::store::metadata::nodes::node_by_id;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::touch_above;
@@ -42,14 +40,22 @@ pub struct MakeFolder {
     pub change: Change,
     /// Where.
     pub path: NodePath,
+    /// Dead properties to set.
+    pub patches: Vec<PropertyPatch>,
+    /// Bytes that the properties of one node may have together.
+    pub bytes_max: u64,
     /// The request's conditions.
     pub precondition: Precondition,
 }
 
 impl Operation for MakeFolder {
-    type Output = Node;
+    /// `None`: the properties would be too large, and nothing was changed.
+    type Output = Option<Node>;
 
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Node>> {
+        if bytes_of(&self.patches) > self.bytes_max {
+            return Ok(None);
+        }
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
         let found = walk(tx, change.space, &self.path).await?;
@@ -84,8 +90,11 @@ impl Operation for MakeFolder {
             ],
         )
         .await?;
+        for patch in &self.patches {
+            apply_patch(tx, id, patch).await?;
+        }
         touch_above(tx, above, seq, Growth::default()).await?;
-        Ok(node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?)
+        Ok(Some(node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?))
     }
 }
 
@@ -122,7 +131,7 @@ impl Operation for Delete {
     }
 }
 
-fn files_of(node: &Node) -> i64 {
+pub(crate) fn files_of(node: &Node) -> i64 {
     if node.is_folder() {
         signed(node.tree_files)
     } else {
@@ -130,7 +139,7 @@ fn files_of(node: &Node) -> i64 {
     }
 }
 
-async fn put_into_trash<T: Tx>(
+pub(crate) async fn put_into_trash<T: Tx>(
     tx: &mut T,
     change: &Change,
     space: &LockedSpace,
@@ -188,14 +197,14 @@ async fn place_node<T: Tx>(
 }
 
 /// What a move or copy needs to know of its two ends.
-struct Ends {
-    from: Walk,
-    to: Walk,
+pub(crate) struct Ends {
+    pub(crate) from: Walk,
+    pub(crate) to: Walk,
 }
 
 impl Ends {
     /// Walks both paths and makes the tests that MOVE and COPY share.
-    async fn find<T: Tx>(
+    pub(crate) async fn find<T: Tx>(
         tx: &mut T,
         change: &Change,
         (from, to): (&NodePath, &NodePath),
@@ -351,239 +360,6 @@ impl Move {
     }
 }
 
-/// Copies a node, with everything below, as rows that name the same contents.
-#[derive(Debug)]
-pub struct Copy {
-    /// Space, person and moment.
-    pub change: Change,
-    /// What.
-    pub from: NodePath,
-    /// Where to.
-    pub to: NodePath,
-    /// Replaces what is there; else that refuses.
-    pub overwrite: bool,
-    /// Copies a folder without its members (Depth: 0).
-    pub shallow: bool,
-    /// The request's conditions (of the source).
-    pub precondition: Precondition,
-}
-
-impl Operation for Copy {
-    type Output = Committed;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
-        let change = &self.change;
-        let name = self.to.name().ok_or(Refusal::Root)?;
-        if self.to == self.from || (self.to.is_within(&self.from) && !self.shallow) {
-            return Err(Refusal::IntoItself.into());
-        }
-        let space = lock_space(tx, change, 1).await?;
-        let paths = (&self.from, &self.to);
-        let ends = Ends::find(tx, change, paths, &self.precondition, self.overwrite).await?;
-        let source = ends.from.existing()?;
-        let old = ends.to.target();
-        let added = if self.shallow && source.is_folder() {
-            0
-        } else {
-            signed(source.size_bytes)
-        };
-        space.check_quota(added - old.map_or(0, |node| signed(node.size_bytes)))?;
-        if let Some(old) = old {
-            if !source.is_folder() && !old.is_folder() {
-                return self
-                    .overwrite_file(tx, (source, old), &ends, space.first_seq)
-                    .await;
-            }
-            put_into_trash(tx, change, &space, (old, ends.to.above()?), space.first_seq).await?;
-        }
-        let id = self.copy_tree(tx, source, &ends, name).await?;
-        let node = node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?;
-        Ok(Committed {
-            node,
-            created: old.is_none(),
-        })
-    }
-}
-
-impl Copy {
-    /// Makes the source's content a new version of the target, which keeps its number.
-    async fn overwrite_file<T: Tx>(
-        &self,
-        tx: &mut T,
-        (source, old): (&Node, &Node),
-        ends: &Ends,
-        seq: i64,
-    ) -> StoreResult<Committed> {
-        let change = &self.change;
-        archive(tx, (old, signed(old.size_bytes)), seq, change).await?;
-        tx.execute(
-            "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
-             rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
-             content_at = CASE WHEN content_at + 1 > $5 THEN content_at + 1 ELSE $5 END \
-             WHERE id = $6",
-            &[
-                seq.into(),
-                source.content.map(|id| id.0).into(),
-                signed(source.size_bytes).into(),
-                source.mtime.0.into(),
-                (change.now.0 / 1_000).into(),
-                old.id.0.into(),
-            ],
-        )
-        .await?;
-        tx.execute(
-            "DELETE FROM property WHERE node_id = $1",
-            &[old.id.0.into()],
-        )
-        .await?;
-        tx.execute(
-            "INSERT INTO property (node_id, namespace, name, value) \
-             SELECT $1, namespace, name, value FROM property WHERE node_id = $2",
-            &[old.id.0.into(), source.id.0.into()],
-        )
-        .await?;
-        let growth = Growth {
-            bytes: signed(source.size_bytes) - signed(old.size_bytes),
-            files: 0,
-        };
-        touch_above(tx, ends.to.above()?, seq, growth).await?;
-        charge(tx, change.space, growth, signed(old.size_bytes)).await?;
-        let node = node_by_id(tx, old.id).await?.ok_or(Refusal::NotFound)?;
-        Ok(Committed {
-            node,
-            created: false,
-        })
-    }
-
-    /// Inserts the copied rows: parents take smaller numbers than what they hold.
-    async fn copy_tree<T: Tx>(
-        &self,
-        tx: &mut T,
-        source: &Node,
-        ends: &Ends,
-        name: &NodeName,
-    ) -> StoreResult<NodeId> {
-        let change = &self.change;
-        let to_above = ends.to.above()?;
-        let folder = to_above.last().ok_or(Refusal::ParentMissing)?;
-        let depth_max = if self.shallow || !source.is_folder() {
-            0
-        } else {
-            i64::MAX
-        };
-        tx.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS copied \
-             (old_id INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL)",
-            &[],
-        )
-        .await?;
-        tx.execute("DELETE FROM copied", &[]).await?;
-        let count = tx
-            .execute(
-                "INSERT INTO copied (old_id, ordinal) \
-                 WITH RECURSIVE tree(id, depth) AS (\
-                 SELECT n.id, 0 FROM node n WHERE n.id = $1 UNION ALL \
-                 SELECT n.id, t.depth + 1 FROM tree t JOIN node n ON n.parent_id = t.id \
-                 WHERE t.depth < $2) \
-                 SELECT id, row_number() OVER (ORDER BY depth, id) - 1 FROM tree",
-                &[source.id.0.into(), depth_max.into()],
-            )
-            .await?;
-        let count = signed(count);
-        let first_id = tx.reserve_ids("node", count).await?;
-        let first_seq = more_seqs(tx, change.space, count).await?;
-        let is_shallow = self.shallow && source.is_folder();
-        tx.execute(
-            "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
-             content_id, size, tree_files, rev, content_at, mtime, ctime, flags) \
-             SELECT $1 + c.ordinal, n.space_id, $1 + p.ordinal, n.name, n.fold, n.kind, \
-             $2 + c.ordinal, $2 + c.ordinal, CASE n.kind WHEN 0 THEN $3 ELSE $2 + c.ordinal END, \
-             n.content_id, CASE WHEN n.kind = 0 AND $4 = 1 THEN 0 ELSE n.size END, \
-             CASE WHEN $4 = 1 THEN 0 ELSE n.tree_files END, $2 + c.ordinal, $5, n.mtime, $6, \
-             n.flags FROM copied c JOIN node n ON n.id = c.old_id \
-             LEFT JOIN copied p ON p.old_id = n.parent_id AND c.ordinal > 0 WHERE c.ordinal > 0",
-            &[
-                first_id.into(),
-                first_seq.into(),
-                (first_seq + count - 1).into(),
-                i64::from(is_shallow).into(),
-                (change.now.0 / 1_000).into(),
-                change.now.0.into(),
-            ],
-        )
-        .await?;
-        self.insert_top(tx, source, (folder.id, name), (first_id, first_seq, count))
-            .await?;
-        tx.execute(
-            "INSERT INTO property (node_id, namespace, name, value) \
-             SELECT $1 + c.ordinal, p.namespace, p.name, p.value \
-             FROM copied c JOIN property p ON p.node_id = c.old_id",
-            &[first_id.into()],
-        )
-        .await?;
-        let growth = if is_shallow {
-            Growth::default()
-        } else {
-            Growth {
-                bytes: signed(source.size_bytes),
-                files: files_of(source),
-            }
-        };
-        touch_above(tx, to_above, first_seq + count - 1, growth).await?;
-        charge(tx, change.space, growth, 0).await?;
-        Ok(NodeId(first_id))
-    }
-
-    async fn insert_top<T: Tx>(
-        &self,
-        tx: &mut T,
-        source: &Node,
-        (folder, name): (NodeId, &NodeName),
-        (id, seq, count): (i64, i64, i64),
-    ) -> StoreResult<()> {
-        let is_shallow = self.shallow && source.is_folder();
-        let tree_seq = if source.is_folder() {
-            seq + count - 1
-        } else {
-            seq
-        };
-        let size = if is_shallow {
-            0
-        } else {
-            signed(source.size_bytes)
-        };
-        let files = if is_shallow {
-            0
-        } else {
-            signed(source.tree_files)
-        };
-        tx.execute(
-            "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
-             content_id, size, tree_files, rev, content_at, mtime, ctime, flags) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $7, $12, $13, $14, $15)",
-            &[
-                id.into(),
-                self.change.space.0.into(),
-                folder.0.into(),
-                name.as_str().into(),
-                name.fold().as_str().into(),
-                i64::from(!source.is_folder()).into(),
-                seq.into(),
-                tree_seq.into(),
-                source.content.map(|id| id.0).into(),
-                size.into(),
-                files.into(),
-                (self.change.now.0 / 1_000).into(),
-                source.mtime.0.into(),
-                self.change.now.0.into(),
-                source.flags.into(),
-            ],
-        )
-        .await?;
-        Ok(())
-    }
-}
-
 /// Sets the modification time of a node.
 #[derive(Debug)]
 pub struct Touch {
@@ -617,15 +393,26 @@ impl Operation for Touch {
         .await?;
         let seq = space.first_seq;
         archive(tx, (node, 0), seq, change).await?;
-        tx.execute(
-            "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END, \
-             mtime = $2, rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END WHERE id = $3",
-            &[seq.into(), self.modified_at.0.into(), node.id.0.into()],
-        )
-        .await?;
+        set_mtime(tx, node.id, self.modified_at, seq).await?;
         touch_above(tx, above, seq, Growth::default()).await?;
         Ok(node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?)
     }
+}
+
+/// Gives a node another modification time, so a file another ETag.
+async fn set_mtime<T: Tx>(
+    tx: &mut T,
+    node: NodeId,
+    modified_at: Timestamp,
+    seq: i64,
+) -> StoreResult<()> {
+    tx.execute(
+        "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END, \
+         mtime = $2, rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END WHERE id = $3",
+        &[seq.into(), modified_at.0.into(), node.0.into()],
+    )
+    .await?;
+    Ok(())
 }
 
 /// Changes dead properties of a node: all or none.
@@ -637,6 +424,8 @@ pub struct PatchProperties {
     pub path: NodePath,
     /// In the order of the request.
     pub patches: Vec<PropertyPatch>,
+    /// Sets the modification time as well.
+    pub modified_at: Option<Timestamp>,
     /// Bytes that the properties of one node may have together.
     pub bytes_max: u64,
     /// The request's conditions.
@@ -675,6 +464,9 @@ impl Operation for PatchProperties {
             &[seq.into(), node.id.0.into()],
         )
         .await?;
+        if let Some(modified_at) = self.modified_at {
+            set_mtime(tx, node.id, modified_at, seq).await?;
+        }
         if !self.path.is_root() {
             touch_above(tx, found.above()?, seq, Growth::default()).await?;
         }
@@ -693,18 +485,22 @@ impl PatchProperties {
                 |row| row.int(0),
             )
             .await?;
-        let added: usize = self
-            .patches
-            .iter()
-            .map(|patch| match patch {
-                PropertyPatch::Set(property) => {
-                    property.namespace.len() + property.name.len() + property.xml.len()
-                }
-                PropertyPatch::Remove { .. } => 0,
-            })
-            .sum();
-        Ok(held.unwrap_or(0).unsigned_abs() + added as u64)
+        Ok(held.unwrap_or(0).unsigned_abs() + bytes_of(&self.patches))
     }
+}
+
+/// Returns the bytes of the properties that are set.
+fn bytes_of(patches: &[PropertyPatch]) -> u64 {
+    let bytes: usize = patches
+        .iter()
+        .map(|patch| match patch {
+            PropertyPatch::Set(property) => {
+                property.namespace.len() + property.name.len() + property.xml.len()
+            }
+            PropertyPatch::Remove { .. } => 0,
+        })
+        .sum();
+    bytes as u64
 }
 
 async fn apply_patch<T: Tx>(tx: &mut T, node: NodeId, patch: &PropertyPatch) -> StoreResult<()> {

@@ -22,14 +22,14 @@ const DELAY_SECONDS_MIN: i64 = 5;
 
 /// Returns how long a pair is refused after so many wrong guesses.
 pub fn delay_seconds(failures: i64) -> i64 {
-    let doublings = failures.saturating_sub(FAILURES_FREE + 1);
-    match u32::try_from(doublings) {
-        Err(_) => 0,
-        Ok(doublings) => 2_i64
-            .saturating_pow(doublings)
-            .saturating_mul(DELAY_SECONDS_MIN)
-            .min(DELAY_SECONDS_MAX),
+    if failures <= FAILURES_FREE {
+        return 0;
     }
+    let doublings = u32::try_from(failures - FAILURES_FREE - 1).unwrap_or(u32::MAX);
+    2_i64
+        .saturating_pow(doublings)
+        .saturating_mul(DELAY_SECONDS_MIN)
+        .min(DELAY_SECONDS_MAX)
 }
 
 /// Who guesses at what.

@@ -1,0 +1,340 @@
+//! Builds everything once, from the bottom up: data folder, stores, identity, files, adapters.
+//!
+//! A data folder is one installation:
+//!
+//! ```text
+//! metadata.db   who and what there is (SQLite)
+//! chunks/       the bytes, in packs; one process at a time may hold it
+//! secret.key    32 random bytes, in hexadecimal: tokens and chunks are named with it
+//! nuage.toml    settings, if there are any
+//! ```
+//!
+//! [`Ground`] is enough for commands that only touch accounts; it goes together with a
+//! server on the same data. [`App`] is the whole, for one process at a time.
+//!
+//! # Always true
+//!
+//! * A data folder with a database and without its secret is refused: a new secret
+//!   would make every token and chunk unreadable.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nuage_shared::chunk_id::ChunkKey;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::dav::Dav;
+use crate::dav::DavSettings;
+use crate::files::Files;
+use crate::files::FilesSettings;
+use crate::http::serve::ServeSettings;
+use crate::identity::Identity;
+use crate::size::ByteSize;
+use crate::store::chunks::ChunkError;
+use crate::store::chunks::ChunkSecrets;
+use crate::store::chunks::ChunkSettings;
+use crate::store::chunks::ChunkStore;
+use crate::store::metadata::MetadataStore;
+use crate::store::metadata::backup::NameHistory;
+use crate::store::metadata::error::StoreError;
+use crate::store::metadata::sqlite::SqliteSettings;
+
+/// Name of the database in a data folder.
+pub const DATABASE_FILE: &str = "metadata.db";
+/// Name of the installation's secret.
+pub const SECRET_FILE: &str = "secret.key";
+/// Name of the settings.
+pub const SETTINGS_FILE: &str = "nuage.toml";
+/// Name of the folder of packs.
+pub const CHUNKS_FOLDER: &str = "chunks";
+
+const SECRET_BYTES: usize = 32;
+const TOKEN_CONTEXT: &str = "nuage 2026-01 secret of app tokens";
+const CHUNK_KEY_CONTEXT: &str = "nuage 2026-01 key of chunks";
+const CHUNK_SEED_CONTEXT: &str = "nuage 2026-01 seed of cut points";
+const INSTANCE_CONTEXT: &str = "nuage 2026-01 name of the installation in ids of files";
+
+/// Why the program cannot start on a data folder.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A file of the data folder cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is a database, but not the secret that belongs to it.
+    #[error(
+        "{path} is missing. Every app password and every file was stored with it: \
+         bring it back from a backup"
+    )]
+    SecretMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file of the secret does not hold one.
+    #[error("{path} does not hold 64 hexadecimal digits")]
+    SecretDamaged {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The metadata store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The chunk store cannot be opened.
+    #[error(transparent)]
+    Chunks(#[from] ChunkError),
+}
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// Names a data folder, which need not exist.
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the database file.
+    pub fn database(&self) -> PathBuf {
+        self.0.join(DATABASE_FILE)
+    }
+
+    /// Returns the folder of packs.
+    pub fn chunks(&self) -> PathBuf {
+        self.0.join(CHUNKS_FOLDER)
+    }
+
+    /// Returns the settings file that is read when none is named.
+    pub fn settings(&self) -> PathBuf {
+        self.0.join(SETTINGS_FILE)
+    }
+
+    fn create(&self) -> Result<(), AppError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
+            .map_err(|source| file_error(&self.0, source))
+    }
+
+    /// Reads the installation's secret; a new installation draws one.
+    fn secret(&self) -> Result<Secret, AppError> {
+        let path = self.0.join(SECRET_FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Secret::parse(&text).ok_or(AppError::SecretDamaged { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.database().exists() {
+                    return Err(AppError::SecretMissing { path });
+                }
+                self.draw_secret(&path)
+            }
+            Err(source) => Err(file_error(&path, source)),
+        }
+    }
+
+    /// Writes a secret durably, unless another process was faster; returns the one that counts.
+    fn draw_secret(&self, path: &Path) -> Result<Secret, AppError> {
+        let bytes: [u8; SECRET_BYTES] = rand::random();
+        let draft = self
+            .0
+            .join(format!(".{SECRET_FILE}.{:016x}", rand::random::<u64>()));
+        let write = || {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&draft)?;
+            file.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
+            file.sync_all()?;
+            // A link, unlike a rename, never replaces what another process has put there.
+            match std::fs::hard_link(&draft, path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            std::fs::remove_file(&draft)?;
+            File::open(&self.0)?.sync_all()?;
+            std::fs::read_to_string(path)
+        };
+        let text = write().map_err(|source| file_error(path, source))?;
+        let path = path.to_owned();
+        Secret::parse(&text).ok_or(AppError::SecretDamaged { path })
+    }
+}
+
+fn file_error(path: &Path, source: io::Error) -> AppError {
+    let path = path.to_owned();
+    AppError::File { path, source }
+}
+
+/// The installation's secret, from which every other one is derived.
+struct Secret([u8; SECRET_BYTES]);
+
+impl Secret {
+    fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; SECRET_BYTES];
+        hex::decode_to_slice(text.trim(), &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
+    fn derive(&self, context: &str) -> [u8; 32] {
+        blake3::derive_key(context, &self.0)
+    }
+
+    /// Returns what sync clients see at the end of every id of a file: `oc`, ten letters or digits.
+    fn instance(&self) -> String {
+        let letters = self.derive(INSTANCE_CONTEXT).into_iter().take(10);
+        let letter = |byte: u8| char::from_digit(u32::from(byte) % 36, 36).unwrap_or('0');
+        letters.fold(String::from("oc"), |mut name, byte| {
+            name.push(letter(byte));
+            name
+        })
+    }
+
+    fn chunk_secrets(&self) -> ChunkSecrets {
+        let seed = self.derive(CHUNK_SEED_CONTEXT);
+        ChunkSecrets {
+            key: ChunkKey::new(self.derive(CHUNK_KEY_CONTEXT)),
+            seed: seed.first_chunk().copied().map_or(0, u64::from_le_bytes),
+        }
+    }
+}
+
+/// The metadata of an installation and its people: what goes together with a running server.
+pub struct Ground {
+    /// Where the data is.
+    pub folder: DataFolder,
+    /// The metadata store.
+    pub metadata: Arc<MetadataStore>,
+    /// The door to people.
+    pub identity: Arc<Identity>,
+    /// The source of time.
+    pub clock: Clock,
+    secret: Secret,
+}
+
+impl Ground {
+    /// Opens a data folder, or makes a new one. Blocks for a moment.
+    pub fn open(folder: DataFolder, settings: &Settings, clock: Clock) -> Result<Self, AppError> {
+        folder.create()?;
+        let secret = folder.secret()?;
+        let storage = &settings.storage;
+        let sqlite = SqliteSettings {
+            readers: storage.readers.get() as usize,
+            cache_bytes: storage.caches.bytes() / 2,
+        };
+        let metadata = Arc::new(MetadataStore::open_sqlite(&folder.database(), sqlite)?);
+        let identity = Identity::new(
+            Arc::clone(&metadata),
+            clock.clone(),
+            &secret.derive(TOKEN_CONTEXT),
+        );
+        Ok(Self {
+            folder,
+            metadata,
+            identity: Arc::new(identity),
+            clock,
+            secret,
+        })
+    }
+
+    /// Takes the packs for this process; fails with `InUse` where a server has them. Blocks.
+    pub fn open_chunks(&self, settings: &Settings) -> Result<Arc<ChunkStore>, ChunkError> {
+        let storage = &settings.storage;
+        let chunk_settings = ChunkSettings {
+            folder: self.folder.chunks(),
+            upload_memory_bytes: storage.upload_memory.bytes(),
+            cache_bytes: storage.caches.bytes() / 2,
+            free_bytes_min: storage.free_min.bytes(),
+        };
+        let secrets = self.secret.chunk_secrets();
+        let metadata = Arc::clone(&self.metadata);
+        ChunkStore::open(chunk_settings, secrets, metadata, self.clock.clone()).map(Arc::new)
+    }
+}
+
+/// The whole server, without its sockets.
+pub struct App {
+    /// Metadata and people.
+    pub ground: Ground,
+    /// The bytes.
+    pub chunks: Arc<ChunkStore>,
+    /// The WebDAV adapter.
+    pub dav: Arc<Dav>,
+}
+
+impl App {
+    /// Builds everything over an open ground; takes the packs for this process.
+    pub async fn build(ground: Ground, settings: &Settings) -> Result<Self, AppError> {
+        let history_id = hex::encode(rand::random::<[u8; 16]>());
+        ground.metadata.write(NameHistory { history_id }).await?;
+        let chunks = ground.open_chunks(settings)?;
+        let files = Arc::new(Files::new(
+            Arc::clone(&ground.metadata),
+            Arc::clone(&chunks),
+            ground.clock.clone(),
+            files_settings(settings),
+        ));
+        let dav_settings = DavSettings {
+            instance: ground.secret.instance(),
+            ..DavSettings::default()
+        };
+        let dav = Arc::new(Dav::new(files, dav_settings));
+        Ok(Self {
+            ground,
+            chunks,
+            dav,
+        })
+    }
+
+    /// Ends what is queued and leaves the data in order. Blocks.
+    pub fn close(&self) {
+        self.chunks.close();
+        self.ground.metadata.close();
+    }
+}
+
+fn files_settings(settings: &Settings) -> FilesSettings {
+    let limits = &settings.limits;
+    FilesSettings {
+        quota_default_bytes: quota_default_bytes(settings),
+        lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
+        locks_per_account_max: u64::from(limits.locks_per_account_max.get()),
+        property_bytes_max: limits.properties_max.bytes(),
+    }
+}
+
+/// Returns what spaces without a quota of their own may hold.
+pub fn quota_default_bytes(settings: &Settings) -> Option<u64> {
+    settings.general.quota_default.0.map(ByteSize::bytes)
+}
+
+/// Returns how connections are served.
+pub fn serve_settings(settings: &Settings) -> ServeSettings {
+    let http = &settings.http;
+    let seconds = |number: u32| Duration::from_secs(u64::from(number));
+    ServeSettings {
+        connections_max: http.connections_max.get() as usize,
+        head_timeout: seconds(http.head_timeout_seconds.get()),
+        stall_timeout: seconds(http.stall_timeout_seconds.get()),
+        shutdown_timeout: seconds(http.shutdown_seconds.get()),
+        upload_window_bytes: u32::try_from(http.upload_window.bytes()).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,1 @@
+//! The service as a whole, over real stores in a folder of its own.

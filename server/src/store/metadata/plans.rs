@@ -1,0 +1,242 @@
+//! The plan of every statement, on a database with realistic statistics.
+//!
+//! A statement that reads a whole table is fast on a developer's machine and
+//! slow at a ministry's. So every SQL text in this folder is found in the source
+//! and explained; one that scans a table that grows with what is stored must be
+//! listed below, with the reason why nobody waits for it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+use crate::store::metadata::MetadataStore;
+use crate::store::metadata::sqlite::SqliteSettings;
+
+/// Tables whose size follows what people store.
+const GROWING: &[&str] = &[
+    "account",
+    "token",
+    "throttle",
+    "team",
+    "member",
+    "space",
+    "node",
+    "tomb",
+    "content",
+    "hot_chunk",
+    "hook",
+    "content_pack",
+    "pack",
+    "maybe_dead",
+    "pack_source",
+    "pack_work",
+    "hist",
+    "trash",
+    "lock",
+    "property",
+    "lease_content",
+    "lease",
+];
+
+/// Files whose statements run only in commands or in background jobs over everything.
+const WHOLE_STORE: &[(&str, &str)] = &[
+    ("check.rs", "the audit reads a whole space"),
+    ("backup.rs", "a restore writes every space once"),
+    ("conformance.rs", "tests"),
+    ("plans.rs", "tests"),
+];
+
+/// Statements that may scan, by a part of their text.
+const MAY_SCAN: &[(&str, &str)] = &[
+    (
+        "SELECT id FROM account ORDER BY id LIMIT 1",
+        "reads one row",
+    ),
+    (
+        "WHERE a.id > $1 ORDER BY a.id LIMIT $2",
+        "lists accounts, a page at a time",
+    ),
+    (
+        "SELECT s.id FROM space s WHERE s.id > $1",
+        "a background job, over spaces, a page at a time",
+    ),
+];
+
+/// Fills a database so that the planner's statistics look like a real one's.
+const FILL: &str = "
+INSERT INTO account (id, name, fold, display_name, is_admin, home_space, created_at, changed_at)
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+  SELECT i, 'u' || i, 'u' || i, 'u', 0, i, 0, 0 FROM n;
+INSERT INTO space (id, domain_id, kind, owner_id, root_id, trash_id)
+  SELECT id, 1, 1, id, id * 100000, id * 100000 + 1 FROM account;
+INSERT INTO node (id, space_id, name, fold, kind, seq, born, tree_seq, mtime, ctime)
+  SELECT root_id, id, '', '', 0, 1, 1, 1, 0, 0 FROM space;
+INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, content_id, size, mtime, ctime)
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90)
+  SELECT s.root_id + 1 + i, s.id, s.root_id + (i / 30) * (i % 30 <> 0), 'n' || i, 'n' || i, (i % 30 <> 0), i + 2, i + 2, i + 2,
+    s.id * 100 + i, 10, 0, 0 FROM space s, n;
+INSERT INTO content (id, space_id, hash, key_number, size, profile, chunks, at)
+  SELECT content_id, space_id, randomblob(32), 0, 10, 1, 1, 0 FROM node WHERE content_id IS NOT NULL;
+INSERT INTO hot_chunk SELECT id, x'00' FROM content WHERE id % 50 = 0;
+INSERT INTO hook SELECT space_id, id * 7, id FROM content WHERE id % 3 = 0;
+INSERT INTO content_pack SELECT id % 40, id FROM content;
+INSERT INTO pack (id, uuid, state, bytes, at, verified)
+  SELECT pack + 1, randomblob(16), 1, 1, pack, pack FROM content_pack GROUP BY pack;
+INSERT INTO hist (node_id, space_id, from_seq, to_seq, parent_id, name, content_id, size, mtime, actor, at)
+  SELECT id, space_id, seq, seq + 1, parent_id, name, content_id, size, 0, 1, id FROM node;
+INSERT INTO tomb SELECT space_id, seq, id, parent_id, 0, id FROM node WHERE id % 7 = 0;
+INSERT INTO trash SELECT id, space_id, 1, id, parent_id, name, 1 FROM node WHERE id % 11 = 0;
+INSERT INTO token (id, account_id, hash, label, created_at) SELECT id, id, randomblob(32), 'l', 0 FROM account;
+INSERT INTO throttle SELECT fold, 'a' || id, 1, 0, id FROM account;
+INSERT INTO team (id, name, fold, space_id, created_at) SELECT id, 't' || id, 't' || id, id, 0 FROM account WHERE id < 60;
+INSERT INTO member SELECT t.id, a.id, 0 FROM team t, account a WHERE a.id % 20 = t.id % 20;
+INSERT INTO lock SELECT 'l' || id, space_id, id, space_id, 0, 0, id, 1, NULL FROM node WHERE id % 13 = 0;
+INSERT INTO property SELECT id, 'DAV:', 'p' || id, '<p/>' FROM node WHERE id % 5 = 0;
+INSERT INTO maybe_dead SELECT id, id FROM content WHERE id % 17 = 0;
+INSERT INTO pack_work SELECT id, id FROM pack;
+INSERT INTO pack_source SELECT id, id + 1 FROM pack;
+INSERT INTO lease SELECT randomblob(16), id, id, id FROM account;
+INSERT INTO lease_content SELECT l.id, l.space_id FROM lease l;
+CREATE TEMP TABLE copied (old_id INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL);
+CREATE TEMP TABLE carried (old_id INTEGER PRIMARY KEY, new_id INTEGER, ordinal INTEGER NOT NULL);
+ANALYZE;
+";
+
+fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            source_files(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Returns the string literals of Rust source, with their escapes resolved.
+fn literals(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = source;
+    while let Some((_, after)) = rest.split_once('"') {
+        let mut text = String::new();
+        let mut characters = after.char_indices();
+        let mut end = after.len();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                '\\' => match characters.next() {
+                    Some((_, '\n')) => {
+                        let blank = |c: char| c.is_whitespace();
+                        while characters.as_str().starts_with(blank) {
+                            characters.next();
+                        }
+                    }
+                    Some((_, other)) => text.push(other),
+                    None => {}
+                },
+                other => text.push(other),
+            }
+        }
+        found.push(text);
+        rest = &after[end..];
+    }
+    found
+}
+
+/// Returns every statement of a file; a tail such as `select_team!("WHERE …")` gets its head,
+/// the one text that ends with a blank.
+fn statements(source: &str) -> Vec<String> {
+    const VERBS: &[&str] = &["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+    let texts = literals(source);
+    let head = texts
+        .iter()
+        .find(|text| text.starts_with("SELECT ") && text.ends_with(' '));
+    let mut found = Vec::new();
+    for text in &texts {
+        if text.starts_with("WHERE ") {
+            found.push(format!("{}{text}", head.unwrap()));
+        } else if VERBS.iter().any(|verb| text.starts_with(verb)) && Some(text) != head {
+            found.push(text.clone());
+        }
+    }
+    found
+}
+
+/// Maps each name that a statement gives a table to the table.
+fn aliases(sql: &str) -> HashMap<String, String> {
+    let words: Vec<&str> = sql
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut names = HashMap::new();
+    for (index, word) in words.iter().enumerate() {
+        if GROWING.contains(word) {
+            names.insert((*word).to_owned(), (*word).to_owned());
+            if let Some(alias) = words.get(index + 1).filter(|alias| alias.len() == 1) {
+                names.insert((*alias).to_owned(), (*word).to_owned());
+            }
+        }
+    }
+    names
+}
+
+fn scans(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap_or_else(|error| panic!("{error}: {sql}"));
+    let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
+    let steps: Vec<String> = statement
+        .query_map(rusqlite::params_from_iter(parameters), |row| row.get(3))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let names = aliases(sql);
+    steps
+        .into_iter()
+        .filter(|step| {
+            let scanned = step.strip_prefix("SCAN ").unwrap_or("");
+            let scanned = scanned.split(' ').next().unwrap_or("");
+            names.contains_key(scanned)
+        })
+        .collect()
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_while_somebody_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nuage.db");
+    let store = MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap();
+    store.close();
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch(FILL).unwrap();
+    // Statistics are read when a connection opens; temporary tables live with it.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/metadata");
+    let mut files = Vec::new();
+    source_files(&root, &mut files);
+
+    let mut explained = 0;
+    let mut faults = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if WHOLE_STORE.iter().any(|(whole, _)| *whole == name) {
+            continue;
+        }
+        for sql in statements(&fs::read_to_string(&file).unwrap()) {
+            explained += 1;
+            if MAY_SCAN.iter().any(|(part, _)| sql.contains(part)) {
+                continue;
+            }
+            for scan in scans(&connection, &sql) {
+                faults.push(format!("{name}: {scan}: {sql}"));
+            }
+        }
+    }
+    assert!(explained > 100, "only {explained} statements were found");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
