@@ -1,14 +1,5 @@
 //! Builds everything once, from the bottom up: data folder, stores, identity, files, adapters.
 //!
-//! A data folder is one installation:
-//!
-//! ```text
-//! metadata.db   who and what there is (SQLite)
-//! chunks/       the bytes, in packs; one process at a time may hold it
-//! secret.key    32 random bytes, in hexadecimal: tokens and chunks are named with it
-//! nuage.toml    settings, if there are any
-//! ```
-//!
 //! [`Ground`] is enough for commands that only touch accounts; it goes together with a
 //! server on the same data. [`App`] is the whole, for one process at a time.
 //!
@@ -43,19 +34,11 @@ use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
+use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::sqlite::SqliteSettings;
-
-/// Name of the database in a data folder.
-pub const DATABASE_FILE: &str = "metadata.db";
-/// Name of the installation's secret.
-pub const SECRET_FILE: &str = "secret.key";
-/// Name of the settings.
-pub const SETTINGS_FILE: &str = "nuage.toml";
-/// Name of the folder of packs.
-pub const CHUNKS_FOLDER: &str = "chunks";
 
 const SECRET_BYTES: usize = 32;
 const TOKEN_CONTEXT: &str = "nuage 2026-01 secret of app tokens";
@@ -97,86 +80,53 @@ pub enum AppError {
     Chunks(#[from] ChunkError),
 }
 
-/// Where the data is.
-#[derive(Debug, Clone)]
-pub struct DataFolder(PathBuf);
+fn create(folder: &DataFolder) -> Result<(), AppError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder.path())
+        .map_err(|source| file_error(folder.path(), source))
+}
 
-impl DataFolder {
-    /// Names a data folder, which need not exist.
-    pub fn new(path: PathBuf) -> Self {
-        Self(path)
-    }
-
-    /// Returns the folder.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Returns the database file.
-    pub fn database(&self) -> PathBuf {
-        self.0.join(DATABASE_FILE)
-    }
-
-    /// Returns the folder of packs.
-    pub fn chunks(&self) -> PathBuf {
-        self.0.join(CHUNKS_FOLDER)
-    }
-
-    /// Returns the settings file that is read when none is named.
-    pub fn settings(&self) -> PathBuf {
-        self.0.join(SETTINGS_FILE)
-    }
-
-    fn create(&self) -> Result<(), AppError> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)
-            .map_err(|source| file_error(&self.0, source))
-    }
-
-    /// Reads the installation's secret; a new installation draws one.
-    fn secret(&self) -> Result<Secret, AppError> {
-        let path = self.0.join(SECRET_FILE);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Secret::parse(&text).ok_or(AppError::SecretDamaged { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.database().exists() {
-                    return Err(AppError::SecretMissing { path });
-                }
-                self.draw_secret(&path)
+/// Reads the installation's secret; a new installation draws one.
+fn read_secret(folder: &DataFolder) -> Result<Secret, AppError> {
+    let path = folder.secret();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Secret::parse(&text).ok_or(AppError::SecretDamaged { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if folder.database().exists() {
+                return Err(AppError::SecretMissing { path });
             }
-            Err(source) => Err(file_error(&path, source)),
+            draw_secret(folder)
         }
+        Err(source) => Err(file_error(&path, source)),
     }
+}
 
-    /// Writes a secret durably, unless another process was faster; returns the one that counts.
-    fn draw_secret(&self, path: &Path) -> Result<Secret, AppError> {
-        let bytes: [u8; SECRET_BYTES] = rand::random();
-        let draft = self
-            .0
-            .join(format!(".{SECRET_FILE}.{:016x}", rand::random::<u64>()));
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
-            file.sync_all()?;
-            // A link, unlike a rename, never replaces what another process has put there.
-            match std::fs::hard_link(&draft, path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-            std::fs::remove_file(&draft)?;
-            File::open(&self.0)?.sync_all()?;
-            std::fs::read_to_string(path)
-        };
-        let text = write().map_err(|source| file_error(path, source))?;
-        let path = path.to_owned();
-        Secret::parse(&text).ok_or(AppError::SecretDamaged { path })
-    }
+/// Writes a secret durably, unless another process was faster; returns the one that counts.
+fn draw_secret(folder: &DataFolder) -> Result<Secret, AppError> {
+    let bytes: [u8; SECRET_BYTES] = rand::random();
+    let path = folder.secret();
+    let draft = path.with_extension(format!("{:016x}", rand::random::<u64>()));
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
+        file.sync_all()?;
+        // A link, unlike a rename, never replaces what another process has put there.
+        match std::fs::hard_link(&draft, &path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::remove_file(&draft)?;
+        File::open(folder.path())?.sync_all()?;
+        std::fs::read_to_string(&path)
+    };
+    let text = write().map_err(|source| file_error(&path, source))?;
+    Secret::parse(&text).ok_or(AppError::SecretDamaged { path })
 }
 
 fn file_error(path: &Path, source: io::Error) -> AppError {
@@ -233,8 +183,8 @@ pub struct Ground {
 impl Ground {
     /// Opens a data folder, or makes a new one. Blocks for a moment.
     pub fn open(folder: DataFolder, settings: &Settings, clock: Clock) -> Result<Self, AppError> {
-        folder.create()?;
-        let secret = folder.secret()?;
+        create(&folder)?;
+        let secret = read_secret(&folder)?;
         let storage = &settings.storage;
         let sqlite = SqliteSettings {
             readers: storage.readers.get() as usize,

@@ -24,12 +24,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::Subcommand;
 
-use crate::app::DataFolder;
 use crate::app::Ground;
 use crate::cli::error::CliError;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::unknown_variables;
+use crate::store::folder::DataFolder;
 use crate::telemetry::begin_command_logging;
 
 /// Names the file that moves the clock, in tests.

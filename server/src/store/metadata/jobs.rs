@@ -81,10 +81,7 @@ impl Operation for AskJob {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<JobId> {
         tx.execute(
             "DELETE FROM job WHERE state >= $1 AND at < $2",
-            &[
-                DONE.into(),
-                self.now.plus_seconds(-KEPT_SECONDS).0.into(),
-            ],
+            &[DONE.into(), self.now.plus_seconds(-KEPT_SECONDS).0.into()],
         )
         .await?;
         let id = tx.reserve_ids("job", 1).await?;
