@@ -29,8 +29,6 @@ mod propfind;
 mod proppatch;
 mod put;
 pub mod request;
-#[cfg(test)]
-mod tests;
 pub mod xml;
 
 use std::sync::Arc;
