@@ -116,11 +116,6 @@ fn put_number(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(low_byte(value) | 0x80);
         value >>= 7;
-        if value == 0 {
-            bytes.push(low & 0x7f);
-            return;
-        }
-        bytes.push(low | 0x80);
     }
     bytes.push(low_byte(value));
 }
@@ -145,13 +140,6 @@ fn take_number(bytes: &mut &[u8]) -> Result<u64, MapFault> {
         }
     }
     Err(MapFault::Number)
-}
-
-/// Takes a number that has to fit into fewer bits.
-fn take_narrow<T: TryFrom<u64>>(bytes: &mut &[u8]) -> Result<T, MapFault> {
-    T::try_from(take_number(bytes)?)
-        .ok()
-        .ok_or(MapFault::Number)
 }
 
 fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
