@@ -1,14 +1,5 @@
 //! Builds everything once, from the bottom up: data folder, stores, identity, files, adapters.
 //!
-//! A data folder is one installation:
-//!
-//! ```text
-//! metadata.db   who and what there is (SQLite)
-//! chunks/       the bytes, in packs; one process at a time may hold it
-//! secret.key    32 random bytes, in hexadecimal: tokens and chunks are named with it
-//! nuage.toml    settings, if there are any
-//! ```
-//!
 //! [`Ground`] is enough for commands that only touch accounts; it goes together with a
 //! server on the same data. [`App`] is the whole, for one process at a time.
 //!
@@ -38,24 +29,20 @@ use crate::files::Files;
 use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
+use crate::jobs::housekeeping::Housekeeping;
+use crate::jobs::housekeeping::Retention;
+use crate::jobs::maintenance::Maintenance;
+use crate::jobs::schedule::Periods;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
+use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::sqlite::SqliteSettings;
-
-/// Name of the database in a data folder.
-pub const DATABASE_FILE: &str = "metadata.db";
-/// Name of the installation's secret.
-pub const SECRET_FILE: &str = "secret.key";
-/// Name of the settings.
-pub const SETTINGS_FILE: &str = "nuage.toml";
-/// Name of the folder of packs.
-pub const CHUNKS_FOLDER: &str = "chunks";
 
 const SECRET_BYTES: usize = 32;
 const TOKEN_CONTEXT: &str = "nuage 2026-01 secret of app tokens";
@@ -73,6 +60,12 @@ pub enum AppError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// There is no installation there.
+    #[error("{path} is no data folder: name one with --data-dir, or let 'serve' make it")]
+    NoData {
+        /// Which folder.
+        path: PathBuf,
     },
     /// There is a database, but not the secret that belongs to it.
     #[error(
@@ -97,86 +90,53 @@ pub enum AppError {
     Chunks(#[from] ChunkError),
 }
 
-/// Where the data is.
-#[derive(Debug, Clone)]
-pub struct DataFolder(PathBuf);
+fn create(folder: &DataFolder) -> Result<(), AppError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder.path())
+        .map_err(|source| file_error(folder.path(), source))
+}
 
-impl DataFolder {
-    /// Names a data folder, which need not exist.
-    pub fn new(path: PathBuf) -> Self {
-        Self(path)
-    }
-
-    /// Returns the folder.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Returns the database file.
-    pub fn database(&self) -> PathBuf {
-        self.0.join(DATABASE_FILE)
-    }
-
-    /// Returns the folder of packs.
-    pub fn chunks(&self) -> PathBuf {
-        self.0.join(CHUNKS_FOLDER)
-    }
-
-    /// Returns the settings file that is read when none is named.
-    pub fn settings(&self) -> PathBuf {
-        self.0.join(SETTINGS_FILE)
-    }
-
-    fn create(&self) -> Result<(), AppError> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)
-            .map_err(|source| file_error(&self.0, source))
-    }
-
-    /// Reads the installation's secret; a new installation draws one.
-    fn secret(&self) -> Result<Secret, AppError> {
-        let path = self.0.join(SECRET_FILE);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Secret::parse(&text).ok_or(AppError::SecretDamaged { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.database().exists() {
-                    return Err(AppError::SecretMissing { path });
-                }
-                self.draw_secret(&path)
+/// Reads the installation's secret; a new installation draws one.
+fn read_secret(folder: &DataFolder) -> Result<Secret, AppError> {
+    let path = folder.secret();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Secret::parse(&text).ok_or(AppError::SecretDamaged { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if folder.database().exists() {
+                return Err(AppError::SecretMissing { path });
             }
-            Err(source) => Err(file_error(&path, source)),
+            draw_secret(folder)
         }
+        Err(source) => Err(file_error(&path, source)),
     }
+}
 
-    /// Writes a secret durably, unless another process was faster; returns the one that counts.
-    fn draw_secret(&self, path: &Path) -> Result<Secret, AppError> {
-        let bytes: [u8; SECRET_BYTES] = rand::random();
-        let draft = self
-            .0
-            .join(format!(".{SECRET_FILE}.{:016x}", rand::random::<u64>()));
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
-            file.sync_all()?;
-            // A link, unlike a rename, never replaces what another process has put there.
-            match std::fs::hard_link(&draft, path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-            std::fs::remove_file(&draft)?;
-            File::open(&self.0)?.sync_all()?;
-            std::fs::read_to_string(path)
-        };
-        let text = write().map_err(|source| file_error(path, source))?;
-        let path = path.to_owned();
-        Secret::parse(&text).ok_or(AppError::SecretDamaged { path })
-    }
+/// Writes a secret durably, unless another process was faster; returns the one that counts.
+fn draw_secret(folder: &DataFolder) -> Result<Secret, AppError> {
+    let bytes: [u8; SECRET_BYTES] = rand::random();
+    let path = folder.secret();
+    let draft = path.with_extension(format!("{:016x}", rand::random::<u64>()));
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
+        file.sync_all()?;
+        // A link, unlike a rename, never replaces what another process has put there.
+        match std::fs::hard_link(&draft, &path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::remove_file(&draft)?;
+        File::open(folder.path())?.sync_all()?;
+        std::fs::read_to_string(&path)
+    };
+    let text = write().map_err(|source| file_error(&path, source))?;
+    Secret::parse(&text).ok_or(AppError::SecretDamaged { path })
 }
 
 fn file_error(path: &Path, source: io::Error) -> AppError {
@@ -232,9 +192,30 @@ pub struct Ground {
 
 impl Ground {
     /// Opens a data folder, or makes a new one. Blocks for a moment.
+    pub fn open_or_create(
+        folder: DataFolder,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
+        create(&folder)?;
+        Self::open_folder(folder, settings, clock)
+    }
+
+    /// Opens a data folder that exists. Blocks for a moment.
     pub fn open(folder: DataFolder, settings: &Settings, clock: Clock) -> Result<Self, AppError> {
-        folder.create()?;
-        let secret = folder.secret()?;
+        if !folder.database().exists() {
+            let path = folder.path().to_owned();
+            return Err(AppError::NoData { path });
+        }
+        Self::open_folder(folder, settings, clock)
+    }
+
+    fn open_folder(
+        folder: DataFolder,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
+        let secret = read_secret(&folder)?;
         let storage = &settings.storage;
         let sqlite = SqliteSettings {
             readers: storage.readers.get() as usize,
@@ -268,10 +249,31 @@ impl Ground {
         let metadata = Arc::clone(&self.metadata);
         ChunkStore::open(chunk_settings, secrets, metadata, self.clock.clone()).map(Arc::new)
     }
+
+    /// Builds the work that keeps the stores in order.
+    pub fn maintenance(&self, chunks: Arc<ChunkStore>, settings: &Settings) -> Maintenance {
+        let history = &settings.history;
+        let days = |number: u32| i64::from(number);
+        let retention = Retention {
+            trash_days: days(history.trash_days.get()),
+            all_versions_days: days(history.all_versions_days.get()),
+            daily_versions_days: days(history.daily_versions_days.get()),
+            tombs_days: days(history.deletions_days.get()),
+        };
+        let housekeeping = Housekeeping::new(
+            Arc::clone(&self.metadata),
+            self.clock.clone(),
+            retention,
+            quota_default_bytes(settings),
+        );
+        Maintenance::new(Arc::clone(&self.metadata), chunks, housekeeping)
+    }
 }
 
 /// The whole server, without its sockets.
 pub struct App {
+    /// The work that keeps the stores in order.
+    pub maintenance: Arc<Maintenance>,
     /// Metadata and people.
     pub ground: Ground,
     /// The bytes.
@@ -286,6 +288,7 @@ impl App {
         let history_id = hex::encode(rand::random::<[u8; 16]>());
         ground.metadata.write(NameHistory { history_id }).await?;
         let chunks = ground.open_chunks(settings)?;
+        let maintenance = Arc::new(ground.maintenance(Arc::clone(&chunks), settings));
         let files = Arc::new(Files::new(
             Arc::clone(&ground.metadata),
             Arc::clone(&chunks),
@@ -298,6 +301,7 @@ impl App {
         };
         let dav = Arc::new(Dav::new(files, dav_settings));
         Ok(Self {
+            maintenance,
             ground,
             chunks,
             dav,
@@ -324,6 +328,19 @@ fn files_settings(settings: &Settings) -> FilesSettings {
 /// Returns what spaces without a quota of their own may hold.
 pub fn quota_default_bytes(settings: &Settings) -> Option<u64> {
     settings.general.quota_default.0.map(ByteSize::bytes)
+}
+
+/// Returns how often the server works by itself.
+pub fn periods(settings: &Settings) -> Periods {
+    let jobs = &settings.jobs;
+    let seconds = |number: u32, unit_seconds: i64| i64::from(number) * unit_seconds;
+    let verify_days = jobs.verify_days.get();
+    Periods {
+        pack_seconds: seconds(jobs.pack_seconds.get(), 1),
+        housekeeping_seconds: seconds(jobs.housekeeping_minutes.get(), 60),
+        collect_seconds: seconds(jobs.collect_minutes.get(), 60),
+        verify_seconds: (verify_days > 0).then(|| seconds(verify_days, 86_400)),
+    }
 }
 
 /// Returns how connections are served.
