@@ -238,6 +238,26 @@ fn guessing_is_slowed_for_one_account_and_for_nobody_else() {
 }
 
 #[test]
+fn guesses_from_one_address_do_not_lock_the_owner_out_elsewhere() {
+    let server = TestServer::with(&[("NUAGE_TRUSTED_PROXIES", "127.0.0.0/8")]);
+    let alice = server.user("alice");
+    let guess = alice.with_secret("wrong");
+    let from = |user: &User, address: &str| {
+        user.call("PROPFIND", "/")
+            .header("Depth", "0")
+            .header("X-Forwarded-For", address)
+            .send()
+            .status
+    };
+
+    let statuses: Vec<u16> = (0..40).map(|_| from(&guess, "192.0.2.1")).collect();
+
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(from(&alice, "192.0.2.1"), 429);
+    assert_eq!(from(&alice, "192.0.2.2"), 207);
+}
+
+#[test]
 fn parallel_guesses_do_not_pass_before_the_first_is_counted() {
     let server = TestServer::start();
     let alice = server.user("alice");
