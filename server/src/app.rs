@@ -29,6 +29,10 @@ use crate::files::Files;
 use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
+use crate::jobs::housekeeping::Housekeeping;
+use crate::jobs::housekeeping::Retention;
+use crate::jobs::maintenance::Maintenance;
+use crate::jobs::schedule::Periods;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSecrets;
@@ -56,6 +60,12 @@ pub enum AppError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// There is no installation there.
+    #[error("{path} is no data folder: name one with --data-dir, or let 'serve' make it")]
+    NoData {
+        /// Which folder.
+        path: PathBuf,
     },
     /// There is a database, but not the secret that belongs to it.
     #[error(
@@ -182,8 +192,29 @@ pub struct Ground {
 
 impl Ground {
     /// Opens a data folder, or makes a new one. Blocks for a moment.
-    pub fn open(folder: DataFolder, settings: &Settings, clock: Clock) -> Result<Self, AppError> {
+    pub fn open_or_create(
+        folder: DataFolder,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
         create(&folder)?;
+        Self::open_folder(folder, settings, clock)
+    }
+
+    /// Opens a data folder that exists. Blocks for a moment.
+    pub fn open(folder: DataFolder, settings: &Settings, clock: Clock) -> Result<Self, AppError> {
+        if !folder.database().exists() {
+            let path = folder.path().to_owned();
+            return Err(AppError::NoData { path });
+        }
+        Self::open_folder(folder, settings, clock)
+    }
+
+    fn open_folder(
+        folder: DataFolder,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, AppError> {
         let secret = read_secret(&folder)?;
         let storage = &settings.storage;
         let sqlite = SqliteSettings {
@@ -218,10 +249,31 @@ impl Ground {
         let metadata = Arc::clone(&self.metadata);
         ChunkStore::open(chunk_settings, secrets, metadata, self.clock.clone()).map(Arc::new)
     }
+
+    /// Builds the work that keeps the stores in order.
+    pub fn maintenance(&self, chunks: Arc<ChunkStore>, settings: &Settings) -> Maintenance {
+        let history = &settings.history;
+        let days = |number: u32| i64::from(number);
+        let retention = Retention {
+            trash_days: days(history.trash_days.get()),
+            all_versions_days: days(history.all_versions_days.get()),
+            daily_versions_days: days(history.daily_versions_days.get()),
+            tombs_days: days(history.deletions_days.get()),
+        };
+        let housekeeping = Housekeeping::new(
+            Arc::clone(&self.metadata),
+            self.clock.clone(),
+            retention,
+            quota_default_bytes(settings),
+        );
+        Maintenance::new(Arc::clone(&self.metadata), chunks, housekeeping)
+    }
 }
 
 /// The whole server, without its sockets.
 pub struct App {
+    /// The work that keeps the stores in order.
+    pub maintenance: Arc<Maintenance>,
     /// Metadata and people.
     pub ground: Ground,
     /// The bytes.
@@ -236,6 +288,7 @@ impl App {
         let history_id = hex::encode(rand::random::<[u8; 16]>());
         ground.metadata.write(NameHistory { history_id }).await?;
         let chunks = ground.open_chunks(settings)?;
+        let maintenance = Arc::new(ground.maintenance(Arc::clone(&chunks), settings));
         let files = Arc::new(Files::new(
             Arc::clone(&ground.metadata),
             Arc::clone(&chunks),
@@ -248,6 +301,7 @@ impl App {
         };
         let dav = Arc::new(Dav::new(files, dav_settings));
         Ok(Self {
+            maintenance,
             ground,
             chunks,
             dav,
@@ -274,6 +328,19 @@ fn files_settings(settings: &Settings) -> FilesSettings {
 /// Returns what spaces without a quota of their own may hold.
 pub fn quota_default_bytes(settings: &Settings) -> Option<u64> {
     settings.general.quota_default.0.map(ByteSize::bytes)
+}
+
+/// Returns how often the server works by itself.
+pub fn periods(settings: &Settings) -> Periods {
+    let jobs = &settings.jobs;
+    let seconds = |number: u32, unit_seconds: i64| i64::from(number) * unit_seconds;
+    let verify_days = jobs.verify_days.get();
+    Periods {
+        pack_seconds: seconds(jobs.pack_seconds.get(), 1),
+        housekeeping_seconds: seconds(jobs.housekeeping_minutes.get(), 60),
+        collect_seconds: seconds(jobs.collect_minutes.get(), 60),
+        verify_seconds: (verify_days > 0).then(|| seconds(verify_days, 86_400)),
+    }
 }
 
 /// Returns how connections are served.

@@ -5,6 +5,7 @@
 //! Nothing is repeated behind the test's back.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use crate::multistatus::Multistatus;
 
 /// How long an answer may let a test wait.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a request carries.
 pub enum Payload {
@@ -95,20 +96,24 @@ impl Request {
             match &self.payload {
                 Payload::None => {}
                 Payload::Bytes(bytes) => {
-                    head.push_str(&format!("Content-Length: {}\r\n", bytes.len()));
+                    header(&mut head, "Content-Length", bytes.len());
                 }
                 Payload::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
                 Payload::Stream(_, length) => {
-                    head.push_str(&format!("Content-Length: {length}\r\n"));
+                    header(&mut head, "Content-Length", length);
                 }
             }
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            header(&mut head, name, value);
         }
         head.push_str("\r\n");
         head.into_bytes()
     }
+}
+
+fn header(head: &mut String, name: &str, value: impl fmt::Display) {
+    write!(head, "{name}: {value}\r\n").expect("a string takes text");
 }
 
 /// Why there is no whole answer.
@@ -169,6 +174,10 @@ impl Answer {
 
     /// Fails the test unless the status is the expected one.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the check alone is often all that is wanted"
+    )]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self}");
         self
@@ -176,6 +185,10 @@ impl Answer {
 
     /// Fails the test unless the status is one of these.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the check alone is often all that is wanted"
+    )]
     pub fn expect_any(self, statuses: &[u16]) -> Self {
         assert!(statuses.contains(&self.status), "not {statuses:?}: {self}");
         self
@@ -183,6 +196,10 @@ impl Answer {
 
     /// Fails the test unless the request succeeded.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the check alone is often all that is wanted"
+    )]
     pub fn success(self) -> Self {
         assert!((200..300).contains(&self.status), "{self}");
         self
@@ -417,7 +434,7 @@ impl Connection {
             let line = self.receive_line()?;
             let digits = line.split(';').next().unwrap_or_default().trim();
             let length = u64::from_str_radix(digits, 16)
-                .map_err(|_| io::Error::other(format!("not a chunk: {line:?}")))?;
+                .map_err(|error| io::Error::other(format!("{error} in the chunk {line:?}")))?;
             if length == 0 {
                 while !self.receive_line()?.is_empty() {}
                 return Ok(());

@@ -15,7 +15,6 @@
 //! panicked fails even if every answer looked right.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -35,7 +35,7 @@ use crate::user::User;
 use crate::wait::wait_until;
 
 /// How long a server may take until it listens.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 /// How long a server may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
@@ -307,7 +307,10 @@ impl TestServer {
                         .strip_prefix("listening on http://")
                         .or_else(|| line.strip_prefix("listening on https://"));
                     if let Some(address) = address {
-                        let address = address.trim().parse().map_err(|_| line.clone())?;
+                        let address = address
+                            .trim()
+                            .parse()
+                            .map_err(|error| format!("{error} in {line}"))?;
                         *self.address.lock().expect("no test thread panicked") = address;
                         return Ok(());
                     }

@@ -10,6 +10,7 @@ use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::http::tls::TlsError;
 use crate::identity::error::AdminError;
+use crate::jobs::backup::BackupError;
 use crate::store::chunks::ChunkError;
 use crate::store::metadata::error::StoreError;
 
@@ -29,6 +30,9 @@ pub(super) enum CliError {
     /// A change of accounts did not happen.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The backup or restore stopped.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -80,9 +84,11 @@ impl CliError {
     pub(super) fn exit_code(&self) -> ExitCode {
         let code = match self {
             Self::Config(_) => WRONG_USAGE,
-            Self::App(AppError::Store(StoreError::NewerSchema { .. })) => NEWER_DATA,
+            Self::App(AppError::Store(StoreError::NewerSchema { .. }))
+            | Self::Backup(BackupError::Store(StoreError::NewerSchema { .. })) => NEWER_DATA,
             Self::App(_)
             | Self::Admin(_)
+            | Self::Backup(_)
             | Self::Tls(_)
             | Self::Figures(_)
             | Self::Listen { .. }

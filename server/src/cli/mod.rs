@@ -7,6 +7,7 @@
 //! Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 the data was written by a
 //! newer version. `check` has its own: 0 clean, 1 repaired, 2 damaged, 3 could not check.
 
+mod backup;
 mod error;
 mod group;
 mod output;
@@ -23,6 +24,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
 
 use crate::app::Ground;
 use crate::cli::error::CliError;
@@ -59,6 +62,21 @@ struct Arguments {
 enum Command {
     /// Serves files until it is told to stop (SIGTERM or Ctrl-C).
     Serve(serve::Serve),
+    #[command(flatten)]
+    OnGround(OnGround),
+    /// Makes a data folder from a backup; it must not hold anything yet.
+    Restore(backup::Restore),
+    /// Shows settings.
+    #[command(subcommand)]
+    Config(Config),
+    /// Prints a page of docs/reference.
+    #[command(subcommand, hide = true)]
+    Reference(reference::Reference),
+}
+
+/// Commands that work on accounts and metadata, beside a server or without one.
+#[derive(Debug, Subcommand)]
+enum OnGround {
     /// Manages people.
     #[command(subcommand)]
     User(user::User),
@@ -71,18 +89,47 @@ enum Command {
     /// Shows or sets how much a user or a group may store.
     #[command(subcommand)]
     Quota(quota::Quota),
-    /// Shows settings.
-    #[command(subcommand)]
-    Config(Config),
-    /// Prints a page of docs/reference.
-    #[command(subcommand, hide = true)]
-    Reference(reference::Reference),
+    /// Copies the data into a folder, also while a server is running.
+    ///
+    /// The folder then holds the secret of the installation: keep it as safe as the data.
+    Backup(backup::Backup),
+}
+
+impl OnGround {
+    /// Only what puts something into an installation may begin one.
+    fn existence(&self) -> Existence {
+        match self {
+            Self::User(user::User::Add(_)) | Self::Group(group::Group::Add { .. }) => {
+                Existence::MadeIfMissing
+            }
+            Self::User(_) | Self::Token(_) | Self::Group(_) | Self::Quota(_) | Self::Backup(_) => {
+                Existence::Required
+            }
+        }
+    }
+
+    async fn run(&self, context: &Context, ground: &Ground) -> Result<(), CliError> {
+        match self {
+            Self::User(command) => command.run(context, ground).await,
+            Self::Token(command) => command.run(ground).await,
+            Self::Group(command) => command.run(context, ground).await,
+            Self::Quota(command) => command.run(context, ground).await,
+            Self::Backup(command) => command.run(ground).await,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Config {
     /// Prints the settings that a server would use, as a file that can be edited.
     Print,
+}
+
+/// Whether a command may make a data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existence {
+    Required,
+    MadeIfMissing,
 }
 
 /// What every command works with.
@@ -110,9 +157,12 @@ impl Context {
     }
 
     /// Opens accounts and metadata; goes together with a running server. Blocks for a moment.
-    fn ground(&self) -> Result<Ground, CliError> {
-        let ground = Ground::open(self.folder.clone(), &self.settings, self.clock.clone())?;
-        Ok(ground)
+    fn ground(&self, existence: Existence) -> Result<Ground, CliError> {
+        let (folder, clock) = (self.folder.clone(), self.clock.clone());
+        Ok(match existence {
+            Existence::Required => Ground::open(folder, &self.settings, clock)?,
+            Existence::MadeIfMissing => Ground::open_or_create(folder, &self.settings, clock)?,
+        })
     }
 }
 
@@ -137,34 +187,35 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    let context = || Context::of(arguments);
+    if let Command::Reference(page) = &arguments.command {
+        page.run()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let context = Context::of(arguments)?;
     match &arguments.command {
-        Command::Serve(command) => return command.run(context()?),
-        Command::User(command) => with_ground(&context()?, async |c, g| command.run(c, g).await)?,
-        Command::Token(command) => with_ground(&context()?, async |_, g| command.run(g).await)?,
-        Command::Group(command) => with_ground(&context()?, async |c, g| command.run(c, g).await)?,
-        Command::Quota(command) => with_ground(&context()?, async |c, g| command.run(c, g).await)?,
-        Command::Config(Config::Print) => output::print(&context()?.settings.to_file())?,
-        Command::Reference(page) => page.run()?,
+        Command::Serve(command) => return command.run(context),
+        Command::OnGround(command) => {
+            let runtime = command_runtime()?;
+            let ground = context.ground(command.existence())?;
+            let done = runtime.block_on(command.run(&context, &ground));
+            ground.metadata.close();
+            done?;
+        }
+        Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
+        Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
+        Command::Reference(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a command that touches accounts and metadata only.
-fn with_ground(
-    context: &Context,
-    command: impl AsyncFnOnce(&Context, &Ground) -> Result<(), CliError>,
-) -> Result<(), CliError> {
+/// Makes what the asynchronous part of a command runs on; its warnings go to the standard error.
+fn command_runtime() -> Result<Runtime, CliError> {
     begin_command_logging();
     warn_of_unknown_variables();
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(CliError::Runtime)?;
-    let ground = context.ground()?;
-    let done = runtime.block_on(command(context, &ground));
-    ground.metadata.close();
-    done
+        .map_err(CliError::Runtime)
 }
 
 fn warn_of_unknown_variables() {

@@ -20,8 +20,10 @@ use tokio::signal::unix::signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::periods;
 use crate::app::serve_settings;
 use crate::cli::Context;
+use crate::cli::Existence;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::cli::output::print_line;
@@ -33,6 +35,7 @@ use crate::http::serve::serve;
 use crate::http::tls::Certificate;
 use crate::http::tls::TlsFiles;
 use crate::identity::secret::Secret;
+use crate::jobs::schedule::Schedule;
 use crate::routes::Figures;
 use crate::routes::FiguresOnly;
 use crate::routes::Routes;
@@ -141,7 +144,7 @@ async fn run(context: Context) -> Result<(), CliError> {
     let mut signals = Signals::listen()?;
     let figures = begin_metrics()?;
     let settings = &context.settings;
-    let app = App::build(context.ground()?, settings).await?;
+    let app = App::build(context.ground(Existence::MadeIfMissing)?, settings).await?;
     let first_admin = app.ground.identity.create_first_admin_if_empty().await?;
     let public_url = settings.general.public_url.as_ref();
     let public_url = public_url.map(|url| url.as_str().to_owned());
@@ -151,6 +154,14 @@ async fn run(context: Context) -> Result<(), CliError> {
     }
 
     let stop = CancellationToken::new();
+    let schedule = Schedule {
+        identity: Arc::clone(&app.ground.identity),
+        metadata: Arc::clone(&app.ground.metadata),
+        maintenance: Arc::clone(&app.maintenance),
+        clock: app.ground.clock.clone(),
+        periods: periods(settings),
+    };
+    let jobs = schedule.start(&stop);
     let metadata = Arc::clone(&app.ground.metadata);
     let figures = Arc::new(Figures::new(figures, Gauges::new(Arc::clone(&metadata))));
     let routes = Routes {
@@ -190,6 +201,7 @@ async fn run(context: Context) -> Result<(), CliError> {
             tracing::error!(%error, "a listening task failed");
         }
     }
+    jobs.wait().await;
     if let Err(error) = tokio::task::spawn_blocking(move || app.close()).await {
         tracing::error!(%error, "the stores could not be closed in order");
     }

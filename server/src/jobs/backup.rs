@@ -389,8 +389,8 @@ async fn all_packs(copy: &MetadataStore) -> BackupResult<Vec<PackRow>> {
                 limit: LISTED_AT_ONCE,
             };
             let page = copy.read(list).await?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
+            let Some(end) = page.last() else { break };
+            after = end.id;
             packs.extend(page);
         }
     }

@@ -13,6 +13,10 @@
 //! * A redirection leads in one step to a pack whose file exists.
 //! * Whoever makes a lease name a content holds the row lock of the content's space.
 
+use nuage_shared::manifest::Map;
+use nuage_shared::manifest::PackId;
+use nuage_shared::manifest::Place;
+
 use crate::clock::Timestamp;
 use crate::store::metadata::contents::content_by_id;
 use crate::store::metadata::contents::maybe_dead;
@@ -30,8 +34,6 @@ use crate::store::metadata::redirections::Redirections;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
-use nuage_shared::manifest::PackId;
-use nuage_shared::manifest::Place;
 
 /// How long a lease lives without a sign of life, in seconds.
 pub const LEASE_SECONDS: i64 = 24 * 3_600;
@@ -315,6 +317,48 @@ async fn contents_in<T: Tx>(
         |row| Ok(ContentRef(row.int(0)?)),
     )
     .await
+}
+
+/// Finds where, in a segment, the last frame ends that a content's row or map names.
+///
+/// Chunks whose leaf lies in another pack are not looked at.
+#[derive(Debug)]
+pub struct LastNamedByte(pub PackId);
+
+impl Operation for LastNamedByte {
+    type Output = u64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+        let mut after = ContentRef(0);
+        let mut end = 0;
+        loop {
+            let page = contents_in(tx, self.0, after, SLICE_CONTENTS).await?;
+            let Some(last) = page.last().copied() else {
+                return Ok(end);
+            };
+            for id in page {
+                let content = content_by_id(tx, id).await?;
+                end = end.max(content.map_or(0, |content| named_until(&content, self.0)));
+            }
+            after = last;
+        }
+    }
+}
+
+/// Returns where, in a pack, the last frame ends that a content names by itself.
+fn named_until(content: &Content, pack: PackId) -> u64 {
+    let places: Vec<Place> = match &content.body {
+        ContentBody::Hot(_) => Vec::new(),
+        ContentBody::One(place) => vec![*place],
+        ContentBody::Map(bytes) => match Map::decode(bytes) {
+            Ok(Map::Leaf(chunks)) => chunks.iter().map(|chunk| chunk.place).collect(),
+            Ok(Map::Tree(leaves)) => leaves.iter().map(|leaf| leaf.place).collect(),
+            // The audit reports it.
+            Err(_) => Vec::new(),
+        },
+    };
+    let ends = places.iter().filter(|place| place.pack == pack);
+    ends.map(Place::end_offset).max().unwrap_or(0)
 }
 
 /// Gives a pack up: its live frames lie elsewhere, durably.

@@ -155,7 +155,9 @@ mod tests {
 
     fn redirections(runs: &[Redirection]) -> Redirections {
         let mut all = Redirections::default();
-        runs.iter().for_each(|run| all.push(*run));
+        for run in runs {
+            all.push(*run);
+        }
         all
     }
 
