@@ -27,6 +27,7 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use http_body::Frame;
 use http_body::SizeHint;
 use http_body_util::BodyExt;
@@ -147,6 +148,8 @@ struct Record {
     notes: Option<LogNotes>,
     status: Option<StatusCode>,
     sent_bytes: u64,
+    /// The length that the answer's head announces.
+    announced_bytes: Option<u64>,
     is_whole: bool,
     running: Running,
 }
@@ -168,6 +171,7 @@ impl Record {
             notes: None,
             status: None,
             sent_bytes: 0,
+            announced_bytes: None,
             is_whole: false,
             running: activity.begin_request(),
         }
@@ -176,6 +180,10 @@ impl Record {
     fn note_answer(&mut self, response: &Response<Body>) {
         self.status = Some(response.status());
         self.notes = response.extensions().get().cloned();
+        let length = response.headers().get(CONTENT_LENGTH);
+        self.announced_bytes = length
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .or_else(|| http_body::Body::size_hint(response.body()).exact());
         // A client that learns from the head that there is no body may never ask for one.
         self.is_whole = http_body::Body::is_end_stream(response.body());
         self.running.begin_sending();
@@ -274,7 +282,9 @@ impl http_body::Body for Observed {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 this.record.sent_bytes += bytes as u64;
-                this.record.is_whole = this.body.is_end_stream();
+                // Nobody asks for the end of a body whose length was announced.
+                this.record.is_whole = this.body.is_end_stream()
+                    || Some(this.record.sent_bytes) == this.record.announced_bytes;
             }
             Some(Err(error)) => {
                 tracing::error!(id = %this.record.number, %error, "an answer was broken off");

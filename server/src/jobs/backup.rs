@@ -160,7 +160,7 @@ pub struct Progress {
     pub packs_total: u64,
     /// Bytes done, with those that were there already.
     pub bytes: u64,
-    /// Bytes in all; segments that are still open count nothing.
+    /// Bytes in all, as far as they are known: a segment counts from when it is copied.
     pub bytes_total: u64,
     /// Bytes really copied.
     pub copied_bytes: u64,
@@ -321,8 +321,7 @@ async fn copy_out(
         lease.keep().await?;
         let from = data.chunks();
         let to = target.join(CHUNKS_FOLDER);
-        progress.copied_bytes += copy_pack(pack.clone(), from, to).await?;
-        progress.advance(pack);
+        progress.advance(pack, copy_pack(pack.clone(), from, to).await?);
         report(progress);
     }
     let about = About {
@@ -352,9 +351,11 @@ impl Progress {
         }
     }
 
-    fn advance(&mut self, pack: &PackRow) {
+    fn advance(&mut self, pack: &PackRow, copied: CopiedPack) {
         self.packs += 1;
-        self.bytes += pack.size_bytes;
+        self.bytes += copied.file_bytes;
+        self.bytes_total += copied.file_bytes.saturating_sub(pack.size_bytes);
+        self.copied_bytes += copied.copied_bytes;
     }
 }
 
@@ -397,8 +398,15 @@ async fn all_packs(copy: &MetadataStore) -> BackupResult<Vec<PackRow>> {
     Ok(packs)
 }
 
-/// Copies a pack between two folders of packs, unless it is there already; returns the bytes copied.
-async fn copy_pack(pack: PackRow, from: PathBuf, to: PathBuf) -> BackupResult<u64> {
+/// What became of one pack.
+#[derive(Debug, Clone, Copy, Default)]
+struct CopiedPack {
+    file_bytes: u64,
+    copied_bytes: u64,
+}
+
+/// Copies a pack between two folders of packs, unless it is there already.
+async fn copy_pack(pack: PackRow, from: PathBuf, to: PathBuf) -> BackupResult<CopiedPack> {
     on_disk(move || {
         let name = pack_location(&pack.uuid);
         let (from, to) = (from.join(&name), to.join(&name));
@@ -406,7 +414,9 @@ async fn copy_pack(pack: PackRow, from: PathBuf, to: PathBuf) -> BackupResult<u6
         let found_bytes = match std::fs::metadata(&from) {
             Ok(found) => found.len(),
             // A segment that was announced and has no file yet holds nothing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_sealed => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_sealed => {
+                return Ok(CopiedPack::default());
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(BackupError::PackMissing { path: from });
             }
@@ -420,10 +430,15 @@ async fn copy_pack(pack: PackRow, from: PathBuf, to: PathBuf) -> BackupResult<u6
             });
         }
         let is_there = std::fs::metadata(&to).is_ok_and(|held| held.len() == found_bytes);
-        if is_there && is_sealed {
-            return Ok(0);
-        }
-        copy_file(&from, &to)
+        let copied_bytes = if is_there && is_sealed {
+            0
+        } else {
+            copy_file(&from, &to)?
+        };
+        Ok(CopiedPack {
+            file_bytes: found_bytes.max(copied_bytes),
+            copied_bytes,
+        })
     })
     .await
 }
@@ -548,8 +563,7 @@ pub async fn restore(
     let mut progress = Progress::of(&packs);
     for pack in &packs {
         let from = source.join(CHUNKS_FOLDER);
-        progress.copied_bytes += copy_pack(pack.clone(), from, data.chunks()).await?;
-        progress.advance(pack);
+        progress.advance(pack, copy_pack(pack.clone(), from, data.chunks()).await?);
         report(progress);
     }
     let (source, data) = (source.to_owned(), data.clone());

@@ -26,12 +26,16 @@
 
 mod appender;
 mod checksum;
+mod collect;
 mod compress;
 mod cutter;
 mod disk;
+mod files;
+mod hot;
 mod ingest;
 mod known;
 mod map_builder;
+mod named;
 mod places;
 mod read;
 mod recover;
@@ -39,6 +43,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod verify;
 mod wait;
 
 use std::fs::File;
@@ -59,6 +64,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::clock::NANOS;
 use crate::store::chunks::appender::Appenders;
+use crate::store::chunks::collect::Collector;
 use crate::store::chunks::compress::Compressors;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
@@ -72,7 +78,16 @@ use crate::store::metadata::records::Content;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::SpaceId;
 
+pub use crate::store::chunks::collect::CollectProgress;
+pub use crate::store::chunks::collect::Collected;
+pub use crate::store::chunks::collect::Graces;
 pub use crate::store::chunks::ingest::Ingest;
+pub use crate::store::chunks::verify::HurtContent;
+pub use crate::store::chunks::verify::HurtFile;
+pub use crate::store::chunks::verify::PackDamage;
+pub use crate::store::chunks::verify::RepairReport;
+pub use crate::store::chunks::verify::VerifyProgress;
+pub use crate::store::chunks::verify::VerifyReport;
 
 /// How long an answer about free space holds, in nanoseconds.
 const FREE_SPACE_NANOS: i64 = NANOS;
@@ -237,6 +252,8 @@ struct Shared {
     /// Memory of frames on their way to the disk: always given back by itself.
     frame_memory: Arc<Semaphore>,
     free_space: FreeSpace,
+    /// Locked by the round of collection that is going on.
+    collector: tokio::sync::Mutex<Collector>,
     /// Locked as long as this process owns the folder.
     _owner: File,
 }
@@ -302,6 +319,7 @@ impl ChunkStore {
                 window_memory: Arc::new(Semaphore::new(memory)),
                 frame_memory: Arc::new(Semaphore::new(memory)),
                 free_space,
+                collector: tokio::sync::Mutex::default(),
                 _owner: owner,
             }),
         })

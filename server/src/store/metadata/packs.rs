@@ -16,6 +16,7 @@
 use nuage_shared::manifest::Map;
 use nuage_shared::manifest::PackId;
 use nuage_shared::manifest::Place;
+use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::contents::content_by_id;
@@ -24,11 +25,13 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::lock_space_row;
+use crate::store::metadata::nodes::path_of;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::ContentBody;
 use crate::store::metadata::records::ContentRef;
+use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::redirections::Redirections;
 use crate::store::metadata::tx::Operation;
@@ -319,6 +322,56 @@ async fn contents_in<T: Tx>(
     .await
 }
 
+/// Finds the packs that lead into a pack, with where their frames went.
+#[derive(Debug)]
+pub struct SourcesOfPack(pub PackId);
+
+impl Operation for SourcesOfPack {
+    type Output = Vec<(PackId, Redirections)>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Self::Output> {
+        sources_of(tx, self.0).await
+    }
+}
+
+async fn sources_of<T: Tx>(tx: &mut T, pack: PackId) -> StoreResult<Vec<(PackId, Redirections)>> {
+    tx.rows(
+        "SELECT p.id, p.moved FROM pack_source s CROSS JOIN pack p \
+         WHERE s.pack = $1 AND p.id = s.source",
+        &[pack.0.into()],
+        |row| {
+            let source = PackId(row.int(0)?);
+            Ok((source, decode_moved(source, &row.blob(1)?)?))
+        },
+    )
+    .await
+}
+
+/// Finds which files have, or had, a content.
+#[derive(Debug)]
+pub struct WhoNames(pub ContentRef);
+
+impl Operation for WhoNames {
+    /// For each node its path, if it is not in the trash, and whether only a former version is meant.
+    type Output = Vec<(NodeId, Option<NodePath>, bool)>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Self::Output> {
+        let nodes = tx
+            .rows(
+                "SELECT id, space_id, 0 FROM node WHERE content_id = $1 UNION ALL \
+                 SELECT node_id, space_id, 1 FROM hist WHERE content_id = $1 LIMIT 100",
+                &[self.0.0.into()],
+                |row| Ok((NodeId(row.int(0)?), SpaceId(row.int(1)?), row.int(2)? != 0)),
+            )
+            .await?;
+        let mut named = Vec::with_capacity(nodes.len());
+        for (node, space, is_former) in nodes {
+            named.push((node, path_of(tx, space, node).await?, is_former));
+        }
+        Ok(named)
+    }
+}
+
 /// Finds where, in a segment, the last frame ends that a content's row or map names.
 ///
 /// Chunks whose leaf lies in another pack are not looked at.
@@ -411,21 +464,14 @@ impl Operation for MovePack {
 impl MovePack {
     /// Leads the packs that had moved into this one straight to where their frames are now.
     async fn repoint_sources<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        let sources = tx
-            .rows(
-                "SELECT p.id, p.moved FROM pack_source s CROSS JOIN pack p \
-                 WHERE s.pack = $1 AND p.id = s.source",
-                &[self.pack.0.into()],
-                |row| Ok((PackId(row.int(0)?), row.blob(1)?)),
-            )
-            .await?;
+        let sources = sources_of(tx, self.pack).await?;
         tx.execute(
             "DELETE FROM pack_source WHERE pack = $1",
             &[self.pack.0.into()],
         )
         .await?;
-        for (source, blob) in sources {
-            let now = decode_moved(source, &blob)?.repointed(self.pack, &self.moved);
+        for (source, moved) in sources {
+            let now = moved.repointed(self.pack, &self.moved);
             tx.execute(
                 "UPDATE pack SET moved = $1 WHERE id = $2",
                 &[now.encode().as_slice().into(), source.0.into()],
