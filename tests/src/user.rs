@@ -280,8 +280,11 @@ impl User {
             Some(connection) if connection.is_usable() => connection,
             Some(_) | None => Connection::open(address)?,
         };
+        let has_body = !matches!(request.payload, Payload::None);
         let answer = connection.send(request)?;
-        if connection.is_usable() {
+        // Who refuses a body unread may close the connection a moment later.
+        let may_close = has_body && answer.status >= 400;
+        if !may_close && connection.is_usable() {
             let mut idle = self.idle.lock().expect("no test thread panicked");
             idle.push(connection);
         }

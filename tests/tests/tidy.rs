@@ -40,6 +40,30 @@ const CRATES: &[(&str, &[&str])] = &[
     ("quick_xml", &["dav"]),
 ];
 
+/// Licences under which a dependency may be used in a program under the AGPL.
+const LICENCES: &[&str] = &[
+    "0BSD",
+    "AGPL-3.0-or-later",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MPL-2.0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// Packages that must never be part of the program.
+const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "aws-lc-sys"];
+
+/// The most packages that a program for Linux may be built of; raised knowingly.
+const PACKAGES_MAX: usize = 330;
+
 /// Names that say nothing.
 const EMPTY_NAMES: &[&str] = &[
     "util", "utils", "helper", "helpers", "common", "misc", "stuff",
@@ -340,6 +364,47 @@ fn every_crate_takes_the_lints_and_versions_of_the_workspace() {
                 faults.push(format!("{}: {line}", shown(&path)));
             }
         }
+    }
+    none(&faults);
+}
+
+#[test]
+fn dependencies_are_free_few_and_without_openssl() {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(workspace());
+    let metadata = run(&mut cargo, "").json();
+    let packages = metadata["packages"].as_array().unwrap();
+    let mut faults = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let licence = package["license"]
+            .as_str()
+            .unwrap_or_default()
+            .replace('/', " OR ");
+        let words = licence.replace(['(', ')'], " ");
+        // One of the alternatives, all of its parts; exceptions (WITH …) only give more leave.
+        let is_free = words.split(" OR ").any(|choice| {
+            choice
+                .split(" AND ")
+                .filter_map(|part| part.split_whitespace().next())
+                .all(|part| LICENCES.contains(&part))
+                && !choice.trim().is_empty()
+        });
+        if !is_free {
+            faults.push(format!("{name} is under {licence:?}"));
+        }
+        if BANNED.contains(&name) {
+            faults.push(format!("{name} must not be used"));
+        }
+    }
+    if packages.len() > PACKAGES_MAX {
+        faults.push(format!(
+            "{} packages, at most {PACKAGES_MAX}",
+            packages.len()
+        ));
     }
     none(&faults);
 }

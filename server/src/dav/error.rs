@@ -25,8 +25,16 @@ use crate::http::body::BodyFault;
 use crate::http::status::status_of;
 
 /// Every method that is served.
-pub(crate) const METHODS: &str =
+const METHODS: &str =
     "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, MKCOL, DELETE, COPY, MOVE, LOCK, UNLOCK";
+/// The methods of a file.
+pub(crate) const FILE_METHODS: &str =
+    "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
+/// The methods of a folder.
+pub(crate) const FOLDER_METHODS: &str =
+    "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
+/// The methods of a URL where nothing is.
+pub(crate) const EMPTY_METHODS: &str = "OPTIONS, PUT, MKCOL, LOCK";
 
 /// Why a request did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +124,12 @@ impl DavError {
         // Explorer remembers a 404 for a minute, without regard to case.
         set(header::CACHE_CONTROL, "no-store");
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            set(header::ALLOW, METHODS);
+            let allow = match self {
+                // A folder, or MKCOL where something is: what folders and files have in common.
+                Self::Files(_) => FOLDER_METHODS,
+                _ => METHODS,
+            };
+            set(header::ALLOW, allow);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             set(header::RETRY_AFTER, "10");

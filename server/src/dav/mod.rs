@@ -43,7 +43,9 @@ use http::StatusCode;
 use http::header;
 
 use crate::dav::error::DavError;
-use crate::dav::error::METHODS;
+use crate::dav::error::EMPTY_METHODS;
+use crate::dav::error::FILE_METHODS;
+use crate::dav::error::FOLDER_METHODS;
 use crate::dav::request::DavRequest;
 use crate::dav::request::Language;
 use crate::dav::request::RequestFault;
@@ -108,7 +110,7 @@ impl Dav {
         request: Request<RequestBody>,
     ) -> Response<Body> {
         let mount = mount.normalized();
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let language = Language::of(&parts.headers);
         let parsed = DavRequest::parse(&mount, &parts.method, &parts.uri, &parts.headers);
         let answer = match parsed {
@@ -118,13 +120,14 @@ impl Dav {
                     caller,
                     request,
                 };
-                self.answer(asked, &parts.headers, body).await
+                self.answer(asked, &parts.headers, &mut body).await
             }
             Err(fault) => Err(fault.into()),
         };
         let mut response = answer.unwrap_or_else(|error| {
             tracing::debug!(%error, method = %parts.method, "a WebDAV request was refused");
-            error.respond(&mount, language)
+            let refusal = error.respond(&mount, language);
+            body::refuse_while_sending(&parts, body, refusal)
         });
         let nosniff = HeaderValue::from_static("nosniff");
         response
@@ -137,7 +140,7 @@ impl Dav {
         &self,
         asked: Asked,
         headers: &HeaderMap,
-        body: RequestBody,
+        body: &mut RequestBody,
     ) -> Result<Response<Body>, DavError> {
         match &asked.request.verb {
             Verb::Options => self.options(&asked).await,
@@ -170,7 +173,7 @@ impl Dav {
         }
     }
 
-    async fn read_xml(&self, body: RequestBody) -> Result<Bytes, DavError> {
+    async fn read_xml(&self, body: &mut RequestBody) -> Result<Bytes, DavError> {
         Ok(body.read_limited(self.settings.xml_bytes_max).await?)
     }
 
@@ -178,11 +181,9 @@ impl Dav {
     async fn options(&self, asked: &Asked) -> Result<Response<Body>, DavError> {
         let (caller, path) = (&asked.caller, &asked.request.path);
         let allow = match self.files.find(caller, path).await {
-            Ok(node) if node.is_folder() => {
-                "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK"
-            }
-            Ok(_) => METHODS,
-            Err(FilesError::NotFound { .. }) => "OPTIONS, PUT, MKCOL, LOCK",
+            Ok(node) if node.is_folder() => FOLDER_METHODS,
+            Ok(_) => FILE_METHODS,
+            Err(FilesError::NotFound { .. }) => EMPTY_METHODS,
             Err(error) => return Err(error.into()),
         };
         let mut response = Response::new(body::empty());

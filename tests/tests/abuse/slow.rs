@@ -66,7 +66,7 @@ fn an_upload_that_stops_is_cut_off_and_stores_nothing() {
         .map(|_| {
             let mut stream = TcpStream::connect(server.address()).unwrap();
             stream.write_all(&head).unwrap();
-            stream.write_all(&[0; 30_000]).unwrap();
+            stream.write_all(&vec![0; 30_000]).unwrap();
             stream
         })
         .collect();

@@ -1,9 +1,19 @@
 //! XML that is too deep, too large, too clever or none at all.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 use std::time::Instant;
 
 use nuage_tests::TestServer;
+
+/// Writes something so many times, with its number.
+fn repeated(times: u32, each: impl Fn(&mut String, u32) -> std::fmt::Result) -> String {
+    let mut text = String::new();
+    for number in 0..times {
+        each(&mut text, number).unwrap();
+    }
+    text
+}
 
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let open = "<?xml version=\"1.0\"?>";
@@ -14,7 +24,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     for level in 1..30 {
         let before = level - 1;
         let ten = format!("&a{before};").repeat(10);
-        laughs.push_str(&format!("<!ENTITY a{level} \"{ten}\">"));
+        write!(laughs, "<!ENTITY a{level} \"{ten}\">").unwrap();
     }
     laughs
         .push_str("]><d:propfind xmlns:d=\"DAV:\"><d:prop><d:x>&a29;</d:x></d:prop></d:propfind>");
@@ -27,12 +37,10 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         "{open}<!DOCTYPE d [<!ENTITY a SYSTEM \"file:///etc/passwd\">]>\
          <d:propertyupdate xmlns:d=\"DAV:\" xmlns:x=\"urn:x\"><d:set><d:prop><x:a>&a;</x:a></d:prop></d:set></d:propertyupdate>"
     );
-    let attributes: String = (0..200_000)
-        .map(|number| format!(" a{number}=\"\""))
-        .collect();
-    let namespaces: String = (0..100_000)
-        .map(|number| format!(" xmlns:n{number}=\"urn:{number}\""))
-        .collect();
+    let attributes = repeated(200_000, |text, number| write!(text, " a{number}=\"\""));
+    let namespaces = repeated(100_000, |text, number| {
+        write!(text, " xmlns:n{number}=\"urn:{number}\"")
+    });
     vec![
         ("deep", [find(&"<d:a>".repeat(200_000)).as_bytes()].concat()),
         ("deep and closed", find(&format!("{}{}", "<d:a>".repeat(100_000), "</d:a>".repeat(100_000))).into_bytes()),
@@ -42,7 +50,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("attributes", find(&format!("<d:x{attributes}/>")).into_bytes()),
         ("namespaces", find(&format!("<d:x{namespaces}/>")).into_bytes()),
         ("a long name", find(&format!("<d:{}/>", "n".repeat(3_000_000))).into_bytes()),
-        ("many properties", find(&(0..200_000).map(|n| format!("<d:p{n}/>")).collect::<String>()).into_bytes()),
+        ("many properties", find(&repeated(200_000, |text, number| write!(text, "<d:p{number}/>"))).into_bytes()),
         ("32 MiB of spaces", vec![b' '; 32 << 20]),
         ("cut", b"<?xml version=\"1.0\"?><d:propfind xmlns:d=\"DAV:\"><d:pr".to_vec()),
         ("crossed", b"<a><b></a></b>".to_vec()),

@@ -163,17 +163,17 @@ fn a_revoked_app_password_is_refused_within_a_second_and_the_others_live_on() {
     let lost = server.token(&alice, &[]);
     lost.propfind("/", "0", &["d:getetag"]).send().expect(207);
 
-    let list = server
+    let tokens = server
         .data
         .command(&["token", "list", "alice", "--json"])
         .json();
-    let ids: Vec<String> = list
+    let ids: Vec<String> = tokens
         .as_array()
         .expect("a list")
         .iter()
         .map(|token| token["id"].to_string().trim_matches('"').to_owned())
         .collect();
-    assert_eq!(ids.len(), 2, "{list}");
+    assert_eq!(ids.len(), 2, "{tokens}");
     server
         .data
         .command(&["token", "revoke", "alice", &ids[1]])
@@ -238,6 +238,26 @@ fn guessing_is_slowed_for_one_account_and_for_nobody_else() {
 }
 
 #[test]
+fn guesses_from_one_address_do_not_lock_the_owner_out_elsewhere() {
+    let server = TestServer::with(&[("NUAGE_TRUSTED_PROXIES", "127.0.0.0/8")]);
+    let alice = server.user("alice");
+    let guess = alice.with_secret("wrong");
+    let from = |user: &User, address: &str| {
+        user.call("PROPFIND", "/")
+            .header("Depth", "0")
+            .header("X-Forwarded-For", address)
+            .send()
+            .status
+    };
+
+    let statuses: Vec<u16> = (0..40).map(|_| from(&guess, "192.0.2.1")).collect();
+
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(from(&alice, "192.0.2.1"), 429);
+    assert_eq!(from(&alice, "192.0.2.2"), 207);
+}
+
+#[test]
 fn parallel_guesses_do_not_pass_before_the_first_is_counted() {
     let server = TestServer::start();
     let alice = server.user("alice");
@@ -271,7 +291,7 @@ fn a_mount_costs_no_password_hash_for_each_request() {
         for _ in 0..200 {
             user.get("/a").send().expect(200);
         }
-        server.processor_time() - before
+        server.processor_time().saturating_sub(before)
     };
 
     let by_token = cost_of(&token);

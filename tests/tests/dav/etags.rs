@@ -2,6 +2,7 @@
 
 use nuage_tests::TestServer;
 use nuage_tests::User;
+use nuage_tests::http::Answer;
 
 /// `/d/e/a`, and `/other` beside it.
 fn tree(server: &TestServer) -> User {
@@ -23,28 +24,24 @@ fn all(alice: &User) -> Vec<String> {
 fn every_change_changes_the_etag_of_every_folder_above_and_of_no_other() {
     let server = TestServer::start();
     let alice = tree(&server);
-    let changes: &[(&str, &dyn Fn())] = &[
+    let changes: &[(&str, &dyn Fn() -> Answer)] = &[
         ("overwrite", &|| {
-            drop(alice.put("/d/e/a", "two").send().expect(204))
+            alice.put("/d/e/a", "two").send().expect(204)
         }),
-        ("create", &|| {
-            drop(alice.put("/d/e/b", "x").send().expect(201))
-        }),
-        ("mkcol", &|| drop(alice.mkcol("/d/e/f").send().expect(201))),
+        ("create", &|| alice.put("/d/e/b", "x").send().expect(201)),
+        ("mkcol", &|| alice.mkcol("/d/e/f").send().expect(201)),
         ("copy", &|| {
-            drop(alice.copy("/d/e/a", "/d/e/c").send().expect(201))
+            alice.copy("/d/e/a", "/d/e/c").send().expect(201)
         }),
         ("rename", &|| {
-            drop(alice.mv("/d/e/c", "/d/e/r").send().expect(201))
+            alice.mv("/d/e/c", "/d/e/r").send().expect(201)
         }),
-        ("delete", &|| {
-            drop(alice.delete("/d/e/r").send().expect(204))
-        }),
+        ("delete", &|| alice.delete("/d/e/r").send().expect(204)),
     ];
 
     for (what, change) in changes {
         let before = all(&alice);
-        change();
+        drop(change());
         let after = all(&alice);
         for (place, path) in ["/", "/d", "/d/e"].iter().enumerate() {
             assert_ne!(before[place], after[place], "{what} must change {path}");

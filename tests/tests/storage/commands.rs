@@ -362,23 +362,16 @@ fn the_data_folder_is_readable_by_its_owner_alone() {
     let server = TestServer::start();
     server.user("alice");
 
-    let mode = |name: &str| {
-        std::fs::metadata(server.data.path().join(name))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o077
+    let is_closed = |path: &std::path::Path| {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        mode.is_multiple_of(0o100)
     };
-    assert_eq!(mode("secret.key"), 0);
-    let database_is_closed = mode("metadata.db") == 0;
-    let folder_is_closed = std::fs::metadata(server.data.path())
-        .unwrap()
-        .permissions()
-        .mode()
-        & 0o077
-        == 0;
+    let data = server.data.path();
+    assert!(is_closed(&data.join("secret.key")));
+    let others_cannot_enter = is_closed(data);
+    let database_is_closed = is_closed(&data.join("metadata.db"));
     assert!(
-        database_is_closed || folder_is_closed,
+        database_is_closed || others_cannot_enter,
         "others can read the data folder"
     );
 }

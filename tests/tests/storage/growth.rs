@@ -1,5 +1,7 @@
 //! How much the disk holds: the same bytes again cost nothing, what is gone is given back.
 
+use std::fmt::Write as _;
+
 use nuage_tests::TestServer;
 use nuage_tests::data::Pattern;
 use nuage_tests::data::bytes;
@@ -76,9 +78,10 @@ fn text_is_stored_smaller_than_it_is() {
     let server = TestServer::start();
     let alice = server.user("alice");
     let before = server.data.bytes_on_disk();
-    let text: String = (0..400_000)
-        .map(|line| format!("line {line} of a long and dull text\n"))
-        .collect();
+    let mut text = String::new();
+    for line in 0..400_000 {
+        writeln!(text, "line {line} of a long and dull text").unwrap();
+    }
 
     alice.put("/text", text.clone()).send().expect(201);
 
@@ -179,7 +182,9 @@ fn collections_and_writers_get_along() {
             ledger.settle();
             ledger.verify();
         }
-        server.data.advance(chance.between(1, 60) as i64 * 86_400);
+        server
+            .data
+            .advance(chance.between(1, 60).cast_signed() * 86_400);
     }
 
     server.data.command(&["gc", "--now"]).ok();

@@ -230,7 +230,7 @@ fn a_disk_that_fails_at_random_loses_nothing_that_was_acknowledged() {
                                 Outcome::Done => {}
                                 Outcome::Refused(_) => refusals += 1,
                                 Outcome::Unanswered | Outcome::Stuck => {
-                                    pause(Duration::from_millis(20))
+                                    pause(Duration::from_millis(20));
                                 }
                             }
                         }
