@@ -385,10 +385,3 @@ impl FreeSpace {
         }
     }
 }
-
-/// Returns where a pack's file is, relative to the folder of packs: `aa/<uuid>.pack`.
-pub fn pack_location(uuid: &[u8; 16]) -> PathBuf {
-    let name = hex::encode(uuid);
-    let shelf = name.get(..2).unwrap_or_default();
-    PathBuf::from(format!("{shelf}/{name}.pack"))
-}
