@@ -38,6 +38,7 @@ use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
+use crate::store::chunks::Graces;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
@@ -266,7 +267,11 @@ impl Ground {
             retention,
             quota_default_bytes(settings),
         );
-        Maintenance::new(Arc::clone(&self.metadata), chunks, housekeeping)
+        let graces = Graces {
+            gone_seconds: i64::from(settings.jobs.backup_grace_hours.get()) * 3_600,
+            ..Graces::default()
+        };
+        Maintenance::new(Arc::clone(&self.metadata), chunks, housekeeping, graces)
     }
 }
 
@@ -287,7 +292,7 @@ impl App {
     pub async fn build(ground: Ground, settings: &Settings) -> Result<Self, AppError> {
         let history_id = hex::encode(rand::random::<[u8; 16]>());
         ground.metadata.write(NameHistory { history_id }).await?;
-        let chunks = ground.open_chunks(settings)?;
+        let chunks = tokio::task::block_in_place(|| ground.open_chunks(settings))?;
         let maintenance = Arc::new(ground.maintenance(Arc::clone(&chunks), settings));
         let files = Arc::new(Files::new(
             Arc::clone(&ground.metadata),

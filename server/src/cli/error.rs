@@ -11,6 +11,8 @@ use crate::config::ConfigError;
 use crate::http::tls::TlsError;
 use crate::identity::error::AdminError;
 use crate::jobs::backup::BackupError;
+use crate::jobs::requests::RequestError;
+use crate::jobs::schedule::JobFault;
 use crate::store::chunks::ChunkError;
 use crate::store::metadata::error::StoreError;
 
@@ -33,6 +35,12 @@ pub(super) enum CliError {
     /// The backup or restore stopped.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The work of a job could not be done.
+    #[error(transparent)]
+    Job(#[from] JobFault),
+    /// The server that has the packs did not do it.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -89,6 +97,8 @@ impl CliError {
             Self::App(_)
             | Self::Admin(_)
             | Self::Backup(_)
+            | Self::Job(_)
+            | Self::Request(_)
             | Self::Tls(_)
             | Self::Figures(_)
             | Self::Listen { .. }

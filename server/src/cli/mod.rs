@@ -8,9 +8,12 @@
 //! newer version. `check` has its own: 0 clean, 1 repaired, 2 damaged, 3 could not check.
 
 mod backup;
+mod check;
+mod collect;
 mod error;
 mod group;
 mod output;
+mod packs;
 mod password;
 mod quota;
 mod reference;
@@ -37,6 +40,11 @@ use crate::telemetry::begin_command_logging;
 
 /// Names the file that moves the clock, in tests.
 const CLOCK_FILE: &str = "NUAGE_TEST_CLOCK_FILE";
+
+/// Threads of a command: one works, one says how far it is.
+const COMMAND_THREADS: usize = 2;
+/// With what `check` ends when it could not do its work.
+const COULD_NOT_CHECK: u8 = 3;
 
 /// Stores people's files and serves them over WebDAV.
 #[derive(Debug, Parser)]
@@ -93,6 +101,12 @@ enum OnGround {
     ///
     /// The folder then holds the secret of the installation: keep it as safe as the data.
     Backup(backup::Backup),
+    /// Reads and tests everything that is stored; exit code 0: clean, 1: repaired, 2: damaged.
+    ///
+    /// A running server does it while it serves.
+    Check(check::Check),
+    /// Deletes bytes that nothing names any more; the server does so by itself now and then.
+    Gc(collect::Collect),
 }
 
 impl OnGround {
@@ -102,20 +116,27 @@ impl OnGround {
             Self::User(user::User::Add(_)) | Self::Group(group::Group::Add { .. }) => {
                 Existence::MadeIfMissing
             }
-            Self::User(_) | Self::Token(_) | Self::Group(_) | Self::Quota(_) | Self::Backup(_) => {
-                Existence::Required
-            }
+            Self::User(_)
+            | Self::Token(_)
+            | Self::Group(_)
+            | Self::Quota(_)
+            | Self::Backup(_)
+            | Self::Check(_)
+            | Self::Gc(_) => Existence::Required,
         }
     }
 
-    async fn run(&self, context: &Context, ground: &Ground) -> Result<(), CliError> {
+    async fn run(&self, context: &Context, ground: &Ground) -> Result<ExitCode, CliError> {
         match self {
-            Self::User(command) => command.run(context, ground).await,
-            Self::Token(command) => command.run(ground).await,
-            Self::Group(command) => command.run(context, ground).await,
-            Self::Quota(command) => command.run(context, ground).await,
-            Self::Backup(command) => command.run(ground).await,
+            Self::User(command) => command.run(context, ground).await?,
+            Self::Token(command) => command.run(ground).await?,
+            Self::Group(command) => command.run(context, ground).await?,
+            Self::Quota(command) => command.run(context, ground).await?,
+            Self::Backup(command) => command.run(ground).await?,
+            Self::Gc(command) => command.run(context, ground).await?,
+            Self::Check(command) => return command.run(context, ground).await,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -181,7 +202,11 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             output::complain(&error);
-            error.exit_code()
+            match arguments.command {
+                // Its lower codes say what it found.
+                Command::OnGround(OnGround::Check(_)) => ExitCode::from(COULD_NOT_CHECK),
+                _ => error.exit_code(),
+            }
         }
     }
 }
@@ -199,7 +224,7 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
             let ground = context.ground(command.existence())?;
             let done = runtime.block_on(command.run(&context, &ground));
             ground.metadata.close();
-            done?;
+            return done;
         }
         Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
         Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
@@ -212,7 +237,8 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
 fn command_runtime() -> Result<Runtime, CliError> {
     begin_command_logging();
     warn_of_unknown_variables();
-    Builder::new_current_thread()
+    Builder::new_multi_thread()
+        .worker_threads(COMMAND_THREADS)
         .enable_all()
         .build()
         .map_err(CliError::Runtime)

@@ -63,6 +63,9 @@ pub(crate) enum DavError {
     /// LOCK meets another lock.
     #[error("{0} is locked already")]
     LockConflict(nuage_shared::node_path::NodePath),
+    /// The library refused what it was handed.
+    #[error("the request was refused")]
+    Library(StatusCode),
     /// An extended MKCOL that asks for another kind of collection.
     #[error("only plain collections can be made")]
     ResourceType,
@@ -96,7 +99,7 @@ impl DavError {
             },
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::DepthRefused | Self::ResourceType => StatusCode::FORBIDDEN,
-            Self::TokenElsewhere(status) => *status,
+            Self::TokenElsewhere(status) | Self::Library(status) => *status,
             Self::LockConflict(_) => StatusCode::LOCKED,
         }
     }
@@ -242,6 +245,7 @@ impl DavError {
             | Self::Xml(_)
             | Self::Body(_)
             | Self::UnsupportedBody
+            | Self::Library(_)
             | Self::ResourceType => both(
                 format!("The request cannot be understood: {self}."),
                 format!("La requête ne peut pas être comprise : {self}."),

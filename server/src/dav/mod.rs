@@ -16,13 +16,14 @@
 //!
 //! # What surprises
 //!
-//! No part of this is by a WebDAV library; decision 5 in `docs/decisions` says why.
+//! OPTIONS, LOCK, UNLOCK and plain MKCOL go through the library dav-server ([`library`]),
+//! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
 mod arrange;
 mod error;
 mod get;
 pub mod if_header;
-mod lock;
+mod library;
 pub mod mount;
 mod properties;
 mod propfind;
@@ -43,16 +44,12 @@ use http::StatusCode;
 use http::header;
 
 use crate::dav::error::DavError;
-use crate::dav::error::EMPTY_METHODS;
-use crate::dav::error::FILE_METHODS;
-use crate::dav::error::FOLDER_METHODS;
 use crate::dav::request::DavRequest;
 use crate::dav::request::Language;
 use crate::dav::request::RequestFault;
 use crate::dav::request::Verb;
 use crate::files::Files;
 use crate::files::Node;
-use crate::files::error::FilesError;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -143,7 +140,7 @@ impl Dav {
         body: &mut RequestBody,
     ) -> Result<Response<Body>, DavError> {
         match &asked.request.verb {
-            Verb::Options => self.options(&asked).await,
+            Verb::Options => library::options(self, &asked).await,
             Verb::Get => get::get(self, &asked, headers, false).await,
             Verb::Head => get::get(self, &asked, headers, true).await,
             Verb::Put(head) => put::put(self, &asked, head, body).await,
@@ -167,36 +164,14 @@ impl Dav {
                 timeout_seconds,
             } => {
                 let xml = self.read_xml(body).await?;
-                lock::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
+                library::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
             }
-            Verb::Unlock(token) => lock::unlock(self, &asked, token).await,
+            Verb::Unlock(token) => library::unlock(self, &asked, token).await,
         }
     }
 
     async fn read_xml(&self, body: &mut RequestBody) -> Result<Bytes, DavError> {
         Ok(body.read_limited(self.settings.xml_bytes_max).await?)
-    }
-
-    /// Answers OPTIONS: what could be done here (RFC 4918 section 10.1, RFC 9110 section 9.3.7).
-    async fn options(&self, asked: &Asked) -> Result<Response<Body>, DavError> {
-        let (caller, path) = (&asked.caller, &asked.request.path);
-        let allow = match self.files.find(caller, path).await {
-            Ok(node) if node.is_folder() => FOLDER_METHODS,
-            Ok(_) => FILE_METHODS,
-            Err(FilesError::NotFound { .. }) => EMPTY_METHODS,
-            Err(error) => return Err(error.into()),
-        };
-        let mut response = Response::new(body::empty());
-        let mut set = |name: HeaderName, value: &'static str| {
-            let value = HeaderValue::from_static(value);
-            response.headers_mut().insert(name, value);
-        };
-        set(header::ALLOW, allow);
-        set(HeaderName::from_static("dav"), "1, 2, 3, extended-mkcol");
-        // Microsoft's clients ask FrontPage first without it.
-        set(HeaderName::from_static("ms-author-via"), "DAV");
-        set(header::ACCEPT_RANGES, "bytes");
-        Ok(response)
     }
 
     /// Puts the headers by which sync clients know a node: OC-FileId, and a file's ETag.

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::StreamExt;
 use http::Response;
-use http::Version;
 use http::header;
 use http::request::Parts;
 use http_body::Body as _;
@@ -89,16 +88,16 @@ const REST_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Lets a refusal reach a client that is still sending: the rest of its body is read and thrown away
 /// behind the answer, for a short while.
 ///
-/// Closing a connection with unread bytes resets it, and the client would see a broken pipe
-/// in place of the reason. HTTP/2 needs none of this, nor a client that waits for `100 Continue`,
-/// which is sent when a body is first read.
+/// Closing a connection with unread bytes resets it (over HTTP/2, the stream), and the client would
+/// see that in place of the reason. A client that waits for `100 Continue`, which is sent when
+/// a body is first read, is not sending.
 pub fn refuse_while_sending(
     request: &Parts,
     rest: RequestBody,
     refusal: Response<Body>,
 ) -> Response<Body> {
     let is_waiting = !rest.is_begun && request.headers.contains_key(header::EXPECT);
-    if rest.is_end_stream() || is_waiting || request.version >= Version::HTTP_2 {
+    if rest.is_end_stream() || is_waiting {
         return refusal;
     }
     refusal.map(|body| {

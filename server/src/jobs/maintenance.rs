@@ -7,6 +7,7 @@
 //!
 //! * Collection and audit never run at the same time: an audit sees no pack half moved.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -15,7 +16,16 @@ use tokio::sync::Mutex;
 
 use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::schedule::JobFault;
+use crate::size::ByteSize;
 use crate::store::chunks::ChunkStore;
+use crate::store::chunks::CollectProgress;
+use crate::store::chunks::Collected;
+use crate::store::chunks::Graces;
+use crate::store::chunks::HurtContent;
+use crate::store::chunks::PackDamage;
+use crate::store::chunks::RepairReport;
+use crate::store::chunks::VerifyProgress;
+use crate::store::chunks::VerifyReport;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::ListSpaces;
@@ -32,9 +42,9 @@ pub type Report<'a> = dyn FnMut(String) + Send + 'a;
 /// The work itself, over both stores.
 pub struct Maintenance {
     metadata: Arc<MetadataStore>,
-    #[expect(dead_code, reason = "packing, collection and audit of packs follow")]
     chunks: Arc<ChunkStore>,
     housekeeping: Housekeeping,
+    graces: Graces,
     turn: Mutex<()>,
 }
 
@@ -47,6 +57,19 @@ pub struct SpaceFault {
     pub fault: String,
     /// Whether it was mended.
     pub is_repaired: bool,
+}
+
+/// A file that cannot be read whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HurtFile {
+    /// Whose it is: a sign-in name, or `group:` and the name of a group.
+    pub owner: String,
+    /// Where it is; `None`: in the trash, or nothing names the content any more.
+    pub path: Option<String>,
+    /// Whether only a former version is hurt.
+    pub is_former: bool,
+    /// What is wrong, in words.
+    pub fault: String,
 }
 
 /// How an audit ended.
@@ -68,8 +91,28 @@ pub struct CheckReport {
     pub outcome: Outcome,
     /// Spaces that were tested.
     pub spaces: u64,
-    /// What is or was wrong with them.
+    /// Contents that were compared with the packs.
+    pub contents: u64,
+    /// Packs that were read.
+    pub packs: u64,
+    /// Their frames, each of which was hashed.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is or was wrong with spaces.
     pub space_faults: Vec<SpaceFault>,
+    /// What is wrong in packs, in all.
+    pub pack_faults: u64,
+    /// The first of them.
+    pub damaged: Vec<PackDamage>,
+    /// Contents that cannot be read whole, in all.
+    pub hurt_contents: u64,
+    /// The files that have, or had, the first of them.
+    pub hurt_files: Vec<HurtFile>,
+    /// Contents and packs whose rows do not say what the packs say.
+    pub misnoted: u64,
+    /// Rows that were written anew from packs and maps.
+    pub repaired: RepairReport,
 }
 
 impl CheckReport {
@@ -85,18 +128,38 @@ impl Maintenance {
         metadata: Arc<MetadataStore>,
         chunks: Arc<ChunkStore>,
         housekeeping: Housekeeping,
+        graces: Graces,
     ) -> Self {
         Self {
             metadata,
             chunks,
             housekeeping,
+            graces,
             turn: Mutex::default(),
         }
+    }
+
+    /// Moves small bodies from the database into packs; returns how many.
+    pub async fn pack(&self) -> Result<u64, JobFault> {
+        Ok(self.chunks.pack_hot().await?)
     }
 
     /// Does what time ends and is due.
     pub async fn housekeeping(&self) -> Result<(), JobFault> {
         Ok(self.housekeeping.run().await?)
+    }
+
+    /// Deletes the bytes that nothing names any more; `now` counts every grace as over.
+    ///
+    /// What time ends comes first, because it takes names away.
+    pub async fn collect(&self, now: bool, report: &mut Report<'_>) -> Result<Collected, JobFault> {
+        let _turn = self.turn.lock().await;
+        report("ending what is due".to_owned());
+        self.housekeeping().await?;
+        self.pack().await?;
+        let graces = if now { Graces::over() } else { self.graces };
+        let mut in_words = |progress| report(collect_in_words(progress));
+        Ok(self.chunks.collect(graces, &mut in_words).await?)
     }
 
     /// Tests everything; with `repair`, mends what can be computed anew.
@@ -106,8 +169,50 @@ impl Maintenance {
         report: &mut Report<'_>,
     ) -> Result<CheckReport, JobFault> {
         let _turn = self.turn.lock().await;
-        let mut spaces = 0;
-        let mut space_faults = Vec::new();
+        let spaces = self.check_spaces(repair, report).await?;
+        let found = self.verify(report).await?;
+        let mut left = found.clone();
+        let mut repaired = RepairReport::default();
+        if repair && !found.is_clean() {
+            report("writing rows anew from packs and maps".to_owned());
+            repaired = self.chunks.repair().await?;
+            left = self.verify(report).await?;
+        }
+        let was_clean = found.is_clean() && spaces.faults.is_empty();
+        let is_clean = left.is_clean() && spaces.faults.iter().all(|fault| fault.is_repaired);
+        let outcome = match (was_clean, is_clean) {
+            (true, _) => Outcome::Clean,
+            (false, true) => Outcome::Repaired,
+            (false, false) => Outcome::Damaged,
+        };
+        Ok(CheckReport {
+            outcome,
+            spaces: spaces.owners.len() as u64,
+            contents: left.contents,
+            packs: left.packs,
+            frames: left.frames,
+            bytes: left.bytes,
+            hurt_files: spaces.hurt_files(&left.hurt),
+            space_faults: spaces.faults,
+            pack_faults: left.damages,
+            damaged: left.damaged,
+            hurt_contents: left.hurts,
+            misnoted: left.misfiled + left.misnoted,
+            repaired,
+        })
+    }
+
+    async fn verify(&self, report: &mut Report<'_>) -> Result<VerifyReport, JobFault> {
+        let mut in_words = |progress| report(verify_in_words(progress));
+        Ok(self.chunks.verify(&mut in_words).await?)
+    }
+
+    async fn check_spaces(
+        &self,
+        repair: bool,
+        report: &mut Report<'_>,
+    ) -> Result<CheckedSpaces, JobFault> {
+        let mut checked = CheckedSpaces::default();
         let mut past = SpaceId(0);
         loop {
             let list = ListSpaces {
@@ -115,27 +220,17 @@ impl Maintenance {
                 limit: SPACES_AT_ONCE,
             };
             let page = self.metadata.read(list).await?;
-            let Some(end) = page.last() else { break };
+            let Some(end) = page.last() else {
+                return Ok(checked);
+            };
             past = end.space;
-            for space in &page {
-                self.check_space(space, repair, &mut space_faults).await?;
-                spaces += 1;
+            for space in page {
+                self.check_space(&space, repair, &mut checked.faults)
+                    .await?;
+                checked.owners.insert(space.space.0, space.owner);
             }
-            report(format!("{spaces} spaces tested"));
+            report(format!("{} spaces tested", checked.owners.len()));
         }
-        let is_mended = space_faults
-            .iter()
-            .all(|fault: &SpaceFault| fault.is_repaired);
-        let outcome = match (space_faults.is_empty(), is_mended) {
-            (true, _) => Outcome::Clean,
-            (false, true) => Outcome::Repaired,
-            (false, false) => Outcome::Damaged,
-        };
-        Ok(CheckReport {
-            outcome,
-            spaces,
-            space_faults,
-        })
     }
 
     async fn check_space(
@@ -159,5 +254,67 @@ impl Maintenance {
             });
         }
         Ok(())
+    }
+}
+
+/// What the audit of the metadata found.
+#[derive(Debug, Default)]
+struct CheckedSpaces {
+    owners: HashMap<i64, String>,
+    faults: Vec<SpaceFault>,
+}
+
+impl CheckedSpaces {
+    /// Names the files of hurt contents by owner and path.
+    fn hurt_files(&self, hurt: &[HurtContent]) -> Vec<HurtFile> {
+        let mut files = Vec::new();
+        for content in hurt {
+            let owner = self.owners.get(&content.space);
+            let owner = owner.map_or_else(|| format!("space {}", content.space), Clone::clone);
+            let hurt_file = |path, is_former| HurtFile {
+                owner: owner.clone(),
+                path,
+                is_former,
+                fault: content.what.clone(),
+            };
+            if content.files.is_empty() {
+                files.push(hurt_file(None, true));
+            }
+            for file in &content.files {
+                files.push(hurt_file(file.path.clone(), file.is_former));
+            }
+        }
+        files
+    }
+}
+
+fn collect_in_words(progress: CollectProgress) -> String {
+    let size = |bytes| ByteSize::from_bytes(bytes).rounded();
+    match progress {
+        CollectProgress::Contents { deleted } => format!("{deleted} contents deleted"),
+        CollectProgress::Compacted {
+            pack,
+            live_bytes,
+            size_bytes,
+        } => format!(
+            "pack {pack} compacted: {} of {} alive",
+            size(live_bytes),
+            size(size_bytes)
+        ),
+        CollectProgress::Deleted { pack, size_bytes } => {
+            format!("the file of pack {pack} deleted: {}", size(size_bytes))
+        }
+    }
+}
+
+fn verify_in_words(progress: VerifyProgress) -> String {
+    match progress {
+        VerifyProgress::Packs { packs, bytes } => {
+            format!(
+                "{packs} packs read, {}",
+                ByteSize::from_bytes(bytes).rounded()
+            )
+        }
+        VerifyProgress::Contents { contents } => format!("{contents} contents compared"),
     }
 }

@@ -42,6 +42,11 @@ const SILENCE_MAX: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub enum Work {
+    /// Deletes what nothing names any more.
+    Collect {
+        /// Counts every grace as over.
+        now: bool,
+    },
     /// Tests everything.
     Check {
         /// Mends what can be computed anew.
@@ -52,6 +57,7 @@ pub enum Work {
 impl Work {
     fn kind(self) -> &'static str {
         match self {
+            Self::Collect { .. } => "collect",
             Self::Check { .. } => "check",
         }
     }
@@ -195,6 +201,10 @@ impl Desk {
     ) -> Result<String, JobFault> {
         let mut report = |text: String| note(text);
         let json = match work {
+            Work::Collect { now } => {
+                let collected = self.maintenance.collect(now, &mut report).await?;
+                serde_json::to_string(&collected)
+            }
             Work::Check { repair } => {
                 let report = self.maintenance.check(repair, &mut report).await?;
                 serde_json::to_string(&report)

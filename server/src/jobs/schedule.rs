@@ -27,7 +27,9 @@ use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::jobs::maintenance::Maintenance;
 use crate::jobs::requests::answer_requests;
+use crate::store::chunks::ChunkError;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::ReadSetting;
 use crate::store::metadata::history::WriteSetting;
@@ -36,6 +38,8 @@ use crate::store::metadata::history::WriteSetting;
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How long after the start the first housekeeping waits.
 const HOUSEKEEPING_FIRST_SECONDS: i64 = 30;
+/// How long after the start the first collection waits.
+const COLLECT_FIRST_SECONDS: i64 = 600;
 /// When every stored byte was last read by the schedule: the name of the setting.
 const VERIFIED_AT: &str = "verified_at";
 const DAY_SECONDS: i64 = 86_400;
@@ -77,7 +81,9 @@ impl Schedule {
             let begun = Arc::clone(&shared).repeat(task, stop.clone());
             tracker.spawn(begun);
         };
+        spawn(Task::Pack(periods.pack_seconds));
         spawn(Task::Housekeeping(periods.housekeeping_seconds));
+        spawn(Task::Collect(periods.collect_seconds));
         if let Some(seconds) = periods.verify_seconds {
             spawn(Task::Verify(seconds));
         }
@@ -105,7 +111,7 @@ impl Schedule {
             if now < due && due <= next {
                 continue;
             }
-            let run = observe(task.name(), &self.clock, self.run(task));
+            let run = Box::pin(observe(task.name(), &self.clock, self.run(task)));
             if stop.run_until_cancelled(run).await.is_none() {
                 return;
             }
@@ -116,7 +122,9 @@ impl Schedule {
     async fn first_due(&self, task: Task) -> Timestamp {
         let now = self.clock.now();
         match task {
+            Task::Pack(seconds) => now.plus_seconds(seconds),
             Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
+            Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
             // It is far between, so restarts must not put it off for ever.
             Task::Verify(seconds) => match self.metadata.read(ReadSetting(VERIFIED_AT)).await {
                 Ok(Some(last)) => last.parse().map_or(now, Timestamp).plus_seconds(seconds),
@@ -131,9 +139,16 @@ impl Schedule {
 
     async fn run(&self, task: Task) -> Result<(), JobFault> {
         match task {
+            Task::Pack(_) => {
+                self.maintenance.pack().await?;
+            }
             Task::Housekeeping(_) => {
                 self.maintenance.housekeeping().await?;
                 self.identity.sweep_throttles().await?;
+            }
+            Task::Collect(_) => {
+                let collected = self.maintenance.collect(false, &mut |_| {}).await?;
+                tracing::info!(?collected, "collected what nothing names any more");
             }
             Task::Verify(_) => {
                 let report = self.maintenance.check(false, &mut |_| {}).await?;
@@ -154,21 +169,28 @@ impl Schedule {
 /// A job with its period in seconds.
 #[derive(Debug, Clone, Copy)]
 enum Task {
+    Pack(i64),
     Housekeeping(i64),
+    Collect(i64),
     Verify(i64),
 }
 
 impl Task {
     fn name(self) -> &'static str {
         match self {
+            Self::Pack(_) => "pack",
             Self::Housekeeping(_) => "housekeeping",
+            Self::Collect(_) => "collect",
             Self::Verify(_) => "verify",
         }
     }
 
     fn period_seconds(self) -> i64 {
         match self {
-            Self::Housekeeping(seconds) | Self::Verify(seconds) => seconds,
+            Self::Pack(seconds)
+            | Self::Housekeeping(seconds)
+            | Self::Collect(seconds)
+            | Self::Verify(seconds) => seconds,
         }
     }
 }
@@ -192,10 +214,10 @@ async fn watch_accounts(identity: Arc<Identity>, stop: CancellationToken) {
 pub enum JobFault {
     /// A store failed.
     #[error(transparent)]
-    Chunks(#[from] crate::store::chunks::ChunkError),
+    Chunks(#[from] ChunkError),
     /// The metadata store failed.
     #[error(transparent)]
-    Store(#[from] crate::store::metadata::error::StoreError),
+    Store(#[from] StoreError),
 }
 
 /// Runs a job, survives its panic, and counts how it ended.

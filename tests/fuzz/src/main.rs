@@ -11,6 +11,7 @@
 
 mod formats;
 mod names;
+mod requests;
 
 use std::sync::OnceLock;
 
@@ -27,6 +28,13 @@ const TARGETS: &[(&str, Target)] = &[
     ("map", formats::map),
     ("node_path", names::node_path),
     ("byte_size", names::byte_size),
+    ("url", requests::url),
+    ("if_header", requests::if_header),
+    ("request", requests::request),
+    ("other_headers", requests::other_headers),
+    ("range", requests::range),
+    ("xml", requests::xml),
+    ("settings", requests::settings),
 ];
 
 static CHOSEN: OnceLock<Target> = OnceLock::new();

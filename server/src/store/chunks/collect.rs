@@ -30,6 +30,7 @@ use nuage_shared::frame::PackHeader;
 use nuage_shared::frame::decode_frame;
 use nuage_shared::manifest::PackId;
 use nuage_shared::manifest::Place;
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::NANOS;
@@ -74,7 +75,7 @@ const ORPHANS_EVERY_SECONDS: i64 = 7 * 86_400;
 /// A wall clock that ran so far ahead of the monotonic one has jumped.
 const JUMP_SECONDS: i64 = 3_600;
 /// How long nothing is deleted by age after a jump.
-const JUMP_HOLD: Duration = Duration::from_secs(48 * 3_600);
+const JUMP_HOLD: Duration = Duration::from_hours(48);
 
 /// How long what is dead is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +145,7 @@ pub enum CollectProgress {
 }
 
 /// What a round of collection did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
     /// Leases that gave no sign of life and ended.
     pub leases_ended: u64,
@@ -393,7 +394,7 @@ impl Round<'_> {
     }
 
     /// Finds the frames of a pack's file that contents name, directly or by redirection.
-    async fn live_frames(&self, pack: PackId) -> Result<Live, ChunkError> {
+    async fn live_frames(&mut self, pack: PackId) -> Result<Live, ChunkError> {
         let sources = self.shared.metadata.read(SourcesOfPack(pack)).await?;
         let mut live = Live {
             frames: BTreeMap::new(),
@@ -434,7 +435,7 @@ impl Round<'_> {
     }
 
     /// Returns the length of a pack without its header and footer.
-    async fn frames_bytes(&self, row: &PackRow) -> Result<u64, ChunkError> {
+    async fn frames_bytes(&mut self, row: &PackRow) -> Result<u64, ChunkError> {
         let tail = row.size_bytes.saturating_sub(8)..row.size_bytes;
         let tail = self.shared.places.fetch_pack(&row.uuid, tail).await?;
         let footer_bytes = Footer::length_from_tail(&tail).map_err(|fault| {
@@ -446,7 +447,7 @@ impl Round<'_> {
     }
 
     /// Copies live frames into open segments, durably; returns where each went.
-    async fn copy(&self, row: &PackRow, live: &Live) -> Result<Redirections, ChunkError> {
+    async fn copy(&mut self, row: &PackRow, live: &Live) -> Result<Redirections, ChunkError> {
         let mut moved = Redirections::default();
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut frames = live.frames.iter().peekable();
@@ -491,7 +492,7 @@ impl Round<'_> {
 
     /// Proves frames that lie back to back before they are copied: damage is never carried on.
     async fn prove(
-        &self,
+        &mut self,
         pack: PackId,
         offset: u64,
         bytes: Bytes,
