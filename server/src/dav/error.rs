@@ -25,8 +25,16 @@ use crate::http::body::BodyFault;
 use crate::http::status::status_of;
 
 /// Every method that is served.
-pub(crate) const METHODS: &str =
+const METHODS: &str =
     "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, MKCOL, DELETE, COPY, MOVE, LOCK, UNLOCK";
+/// The methods of a file.
+pub(crate) const FILE_METHODS: &str =
+    "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
+/// The methods of a folder.
+pub(crate) const FOLDER_METHODS: &str =
+    "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
+/// The methods of a URL where nothing is.
+pub(crate) const EMPTY_METHODS: &str = "OPTIONS, PUT, MKCOL, LOCK";
 
 /// Why a request did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +63,9 @@ pub(crate) enum DavError {
     /// LOCK meets another lock.
     #[error("{0} is locked already")]
     LockConflict(nuage_shared::node_path::NodePath),
+    /// The library refused what it was handed.
+    #[error("the request was refused")]
+    Library(StatusCode),
     /// An extended MKCOL that asks for another kind of collection.
     #[error("only plain collections can be made")]
     ResourceType,
@@ -88,7 +99,7 @@ impl DavError {
             },
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::DepthRefused | Self::ResourceType => StatusCode::FORBIDDEN,
-            Self::TokenElsewhere(status) => *status,
+            Self::TokenElsewhere(status) | Self::Library(status) => *status,
             Self::LockConflict(_) => StatusCode::LOCKED,
         }
     }
@@ -116,7 +127,12 @@ impl DavError {
         // Explorer remembers a 404 for a minute, without regard to case.
         set(header::CACHE_CONTROL, "no-store");
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            set(header::ALLOW, METHODS);
+            let allow = match self {
+                // A folder, or MKCOL where something is: what folders and files have in common.
+                Self::Files(_) => FOLDER_METHODS,
+                _ => METHODS,
+            };
+            set(header::ALLOW, allow);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             set(header::RETRY_AFTER, "10");
@@ -229,6 +245,7 @@ impl DavError {
             | Self::Xml(_)
             | Self::Body(_)
             | Self::UnsupportedBody
+            | Self::Library(_)
             | Self::ResourceType => both(
                 format!("The request cannot be understood: {self}."),
                 format!("La requête ne peut pas être comprise : {self}."),

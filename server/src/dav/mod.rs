@@ -16,21 +16,20 @@
 //!
 //! # What surprises
 //!
-//! No part of this is by a WebDAV library; decision 5 in `docs/decisions` says why.
+//! OPTIONS, LOCK, UNLOCK and plain MKCOL go through the library dav-server ([`library`]),
+//! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
 mod arrange;
 mod error;
 mod get;
 pub mod if_header;
-mod lock;
+mod library;
 pub mod mount;
 mod properties;
 mod propfind;
 mod proppatch;
 mod put;
 pub mod request;
-#[cfg(test)]
-mod tests;
 pub mod xml;
 
 use std::sync::Arc;
@@ -45,14 +44,12 @@ use http::StatusCode;
 use http::header;
 
 use crate::dav::error::DavError;
-use crate::dav::error::METHODS;
 use crate::dav::request::DavRequest;
 use crate::dav::request::Language;
 use crate::dav::request::RequestFault;
 use crate::dav::request::Verb;
 use crate::files::Files;
 use crate::files::Node;
-use crate::files::error::FilesError;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -110,7 +107,7 @@ impl Dav {
         request: Request<RequestBody>,
     ) -> Response<Body> {
         let mount = mount.normalized();
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let language = Language::of(&parts.headers);
         let parsed = DavRequest::parse(&mount, &parts.method, &parts.uri, &parts.headers);
         let answer = match parsed {
@@ -120,13 +117,14 @@ impl Dav {
                     caller,
                     request,
                 };
-                self.answer(asked, &parts.headers, body).await
+                self.answer(asked, &parts.headers, &mut body).await
             }
             Err(fault) => Err(fault.into()),
         };
         let mut response = answer.unwrap_or_else(|error| {
             tracing::debug!(%error, method = %parts.method, "a WebDAV request was refused");
-            error.respond(&mount, language)
+            let refusal = error.respond(&mount, language);
+            body::refuse_while_sending(&parts, body, refusal)
         });
         let nosniff = HeaderValue::from_static("nosniff");
         response
@@ -139,10 +137,10 @@ impl Dav {
         &self,
         asked: Asked,
         headers: &HeaderMap,
-        body: RequestBody,
+        body: &mut RequestBody,
     ) -> Result<Response<Body>, DavError> {
         match &asked.request.verb {
-            Verb::Options => self.options(&asked).await,
+            Verb::Options => library::options(self, &asked).await,
             Verb::Get => get::get(self, &asked, headers, false).await,
             Verb::Head => get::get(self, &asked, headers, true).await,
             Verb::Put(head) => put::put(self, &asked, head, body).await,
@@ -166,38 +164,14 @@ impl Dav {
                 timeout_seconds,
             } => {
                 let xml = self.read_xml(body).await?;
-                lock::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
+                library::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
             }
-            Verb::Unlock(token) => lock::unlock(self, &asked, token).await,
+            Verb::Unlock(token) => library::unlock(self, &asked, token).await,
         }
     }
 
-    async fn read_xml(&self, body: RequestBody) -> Result<Bytes, DavError> {
+    async fn read_xml(&self, body: &mut RequestBody) -> Result<Bytes, DavError> {
         Ok(body.read_limited(self.settings.xml_bytes_max).await?)
-    }
-
-    /// Answers OPTIONS: what could be done here (RFC 4918 section 10.1, RFC 9110 section 9.3.7).
-    async fn options(&self, asked: &Asked) -> Result<Response<Body>, DavError> {
-        let (caller, path) = (&asked.caller, &asked.request.path);
-        let allow = match self.files.find(caller, path).await {
-            Ok(node) if node.is_folder() => {
-                "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK"
-            }
-            Ok(_) => METHODS,
-            Err(FilesError::NotFound { .. }) => "OPTIONS, PUT, MKCOL, LOCK",
-            Err(error) => return Err(error.into()),
-        };
-        let mut response = Response::new(body::empty());
-        let mut set = |name: HeaderName, value: &'static str| {
-            let value = HeaderValue::from_static(value);
-            response.headers_mut().insert(name, value);
-        };
-        set(header::ALLOW, allow);
-        set(HeaderName::from_static("dav"), "1, 2, 3, extended-mkcol");
-        // Microsoft's clients ask FrontPage first without it.
-        set(HeaderName::from_static("ms-author-via"), "DAV");
-        set(header::ACCEPT_RANGES, "bytes");
-        Ok(response)
     }
 
     /// Puts the headers by which sync clients know a node: OC-FileId, and a file's ETag.

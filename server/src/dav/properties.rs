@@ -301,7 +301,11 @@ fn item_of(name: &XmlName) -> Item {
     column_of(name).map_or_else(
         || {
             let mut empty = String::new();
-            push_empty_dead(&mut empty, &name.namespace, &name.local);
+            let prefixes = [(DAV, "d:"), (OC, "oc:"), (NC, "nc:"), ("", "")];
+            match prefixes.iter().find(|(known, _)| *known == name.namespace) {
+                Some((_, prefix)) => push_empty(&mut empty, &format!("{prefix}{}", name.local)),
+                None => push_empty_dead(&mut empty, &name.namespace, &name.local),
+            }
             Item::Dead(name.clone(), empty)
         },
         Item::Live,
@@ -534,8 +538,7 @@ mod tests {
             "<oc:permissions>RGDNVW</oc:permissions>",
             "<oc:checksums><oc:checksum>SHA1:00</oc:checksum></oc:checksums>",
             "<nc:is-mount-root>false</nc:is-mount-root>",
-            "<d:propstat><d:prop><x:downloadURL xmlns:x=\"http://owncloud.org/ns\"/>\
-             <oc:data-fingerprint/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status>",
+            "<d:propstat><d:prop><oc:downloadURL/><oc:data-fingerprint/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status>",
         ] {
             assert!(out.contains(part), "{part} is not in {out}");
         }

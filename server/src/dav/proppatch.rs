@@ -17,6 +17,7 @@ use crate::dav::Asked;
 use crate::dav::Dav;
 use crate::dav::bare;
 use crate::dav::error::DavError;
+use crate::dav::library;
 use crate::dav::properties::MULTISTATUS;
 use crate::dav::properties::MULTISTATUS_END;
 use crate::dav::properties::is_protected;
@@ -96,24 +97,25 @@ pub(crate) async fn mkcol(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response<Body>, DavError> {
+    if body.is_empty() {
+        return library::make_folder(dav, asked).await;
+    }
     let mut instructions = Vec::new();
-    if !body.is_empty() {
-        let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if !kind.is_some_and(is_xml) {
-            return Err(DavError::UnsupportedBody);
-        }
-        for instruction in parse_mkcol(body)? {
-            match &instruction {
-                Instruction::Set(element) if is_dav(&element.name, "resourcetype") => {
-                    let is_plain = |kind: &Element| is_dav(&kind.name, "collection");
-                    if !element.elements().all(is_plain) {
-                        return Err(DavError::ResourceType);
-                    }
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if !kind.is_some_and(is_xml) {
+        return Err(DavError::UnsupportedBody);
+    }
+    for instruction in parse_mkcol(body)? {
+        match &instruction {
+            Instruction::Set(element) if is_dav(&element.name, "resourcetype") => {
+                let is_plain = |kind: &Element| is_dav(&kind.name, "collection");
+                if !element.elements().all(is_plain) {
+                    return Err(DavError::ResourceType);
                 }
-                // A folder's shown name is its name; clients send it along all the same.
-                Instruction::Set(element) if is_dav(&element.name, "displayname") => {}
-                Instruction::Set(_) | Instruction::Remove(_) => instructions.push(instruction),
             }
+            // A folder's shown name is its name; clients send it along all the same.
+            Instruction::Set(element) if is_dav(&element.name, "displayname") => {}
+            Instruction::Set(_) | Instruction::Remove(_) => instructions.push(instruction),
         }
     }
     let patches = match plan(&instructions) {

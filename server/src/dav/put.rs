@@ -26,7 +26,7 @@ pub(crate) async fn put(
     dav: &Dav,
     asked: &Asked,
     head: &PutHead,
-    mut body: RequestBody,
+    body: &mut RequestBody,
 ) -> Result<Response<Body>, DavError> {
     let declared_bytes = declared_length(body.size_hint().exact(), head.announced_bytes)?;
     let request = UploadRequest {

@@ -27,7 +27,7 @@ const MODIFIED_SECONDS_MIN: i64 = 86_400;
 #[derive(Debug, thiserror::Error)]
 pub enum RequestFault {
     /// The URL names no path.
-    #[error("the address cannot be used: {0}")]
+    #[error(transparent)]
     Url(UrlFault),
     /// The URL lies outside the mount; only a fault of the routes leads here.
     #[error("the address is not under this mount")]
@@ -45,7 +45,7 @@ pub enum RequestFault {
     #[error("the destination is not under this mount")]
     DestinationElsewhere,
     /// Destination names no path.
-    #[error("the destination cannot be used: {0}")]
+    #[error(transparent)]
     Destination(UrlFault),
     /// A part of a file cannot be replaced.
     #[error("a part of a file cannot be replaced: Content-Range is not understood")]

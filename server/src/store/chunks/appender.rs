@@ -47,8 +47,6 @@ use crate::store::chunks::segment::Segments;
 
 /// Segments that are open at once.
 const APPENDERS: usize = 2;
-/// The length from which a segment is sealed.
-const SEGMENT_BYTES: u64 = 64 << 20;
 /// Frames from which a segment is sealed, so that footers and collection stay small.
 const SEGMENT_FRAMES: usize = 1 << 16;
 /// Bytes that one write takes together.
@@ -395,7 +393,8 @@ impl Appender {
     /// Makes sure that there is a segment with room.
     fn ensure_segment(&mut self, durable: &mut Vec<Answer>) -> Result<(), AppendFault> {
         if let Some(segment) = &self.current {
-            let is_full = segment.end >= SEGMENT_BYTES || segment.entries.len() >= SEGMENT_FRAMES;
+            let is_full = segment.end >= self.segments.segment_bytes
+                || segment.entries.len() >= SEGMENT_FRAMES;
             if !is_full {
                 return Ok(());
             }
@@ -417,12 +416,13 @@ impl Appender {
     /// Writes jobs from the front as far as the segment has room.
     fn write_some(&mut self, waiting: &mut VecDeque<Job>, durable: &mut Vec<Answer>) {
         let index = self.index;
+        let segment_bytes = self.segments.segment_bytes;
         let Some(segment) = self.current.as_mut() else {
             return;
         };
         let mut group = Group::default();
         let mut syncs = Vec::new();
-        while segment.end + group.bytes < SEGMENT_BYTES
+        while segment.end + group.bytes < segment_bytes
             && segment.entries.len() + group.entries.len() < SEGMENT_FRAMES
             && let Some(job) = waiting.pop_front()
         {
@@ -490,7 +490,7 @@ impl Appender {
         let is_half_full = self
             .current
             .as_ref()
-            .is_some_and(|segment| segment.end > SEGMENT_BYTES / 2);
+            .is_some_and(|segment| segment.end > self.segments.segment_bytes / 2);
         if is_half_full && !self.is_spare_coming {
             self.is_spare_coming = self.chores.send(Chore::Prepare).is_ok();
         }

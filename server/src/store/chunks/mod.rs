@@ -89,6 +89,8 @@ pub use crate::store::chunks::verify::RepairReport;
 pub use crate::store::chunks::verify::VerifyProgress;
 pub use crate::store::chunks::verify::VerifyReport;
 
+/// The length from which a segment is sealed.
+const SEGMENT_BYTES: u64 = 64 << 20;
 /// How long an answer about free space holds, in nanoseconds.
 const FREE_SPACE_NANOS: i64 = NANOS;
 
@@ -266,11 +268,12 @@ impl ChunkStore {
         metadata: Arc<MetadataStore>,
         clock: Clock,
     ) -> Result<Self, ChunkError> {
-        Self::open_on(Arc::new(SystemDisk), settings, secrets, metadata, clock)
+        let ground = (Arc::new(SystemDisk) as Arc<dyn Disk>, SEGMENT_BYTES);
+        Self::open_on(ground, settings, secrets, metadata, clock)
     }
 
     fn open_on(
-        disk: Arc<dyn Disk>,
+        (disk, segment_bytes): (Arc<dyn Disk>, u64),
         settings: ChunkSettings,
         secrets: ChunkSecrets,
         metadata: Arc<MetadataStore>,
@@ -283,7 +286,7 @@ impl ChunkStore {
         let uploads = Arc::new(Uploads::default());
         let segments = Arc::new(Segments::new(
             folder.clone(),
-            Arc::clone(&disk),
+            (Arc::clone(&disk), segment_bytes),
             Arc::clone(&metadata),
             clock.clone(),
             Arc::clone(&uploads),

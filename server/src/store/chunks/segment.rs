@@ -143,6 +143,8 @@ impl From<AppendFault> for ChunkError {
 pub(super) struct Segments {
     pub(super) folder: PathBuf,
     pub(super) disk: Arc<dyn Disk>,
+    /// The length from which a segment is sealed.
+    pub(super) segment_bytes: u64,
     metadata: Arc<MetadataStore>,
     clock: Clock,
     uploads: Arc<Uploads>,
@@ -152,7 +154,7 @@ pub(super) struct Segments {
 impl Segments {
     pub(super) fn new(
         folder: PathBuf,
-        disk: Arc<dyn Disk>,
+        (disk, segment_bytes): (Arc<dyn Disk>, u64),
         metadata: Arc<MetadataStore>,
         clock: Clock,
         uploads: Arc<Uploads>,
@@ -160,6 +162,7 @@ impl Segments {
         Self {
             folder,
             disk,
+            segment_bytes,
             metadata,
             clock,
             uploads,

@@ -1,5 +1,7 @@
 //! What the chunk store promises, asked of the real one on a real database.
 
+mod collect;
+mod crash;
 mod ingest;
 
 use std::ops::Range;
@@ -30,6 +32,7 @@ use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Content;
+use crate::store::metadata::records::Node;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::sqlite::SqliteSettings;
@@ -70,6 +73,7 @@ struct Fixture {
     space: SpaceId,
     clock: Clock,
     clock_file: std::path::PathBuf,
+    segment_bytes: u64,
     folder: tempfile::TempDir,
 }
 
@@ -93,7 +97,13 @@ impl Fixture {
     }
 
     async fn on(disk: Arc<dyn Disk>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where that is possible: what is tested is order, not the disk.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() {
+            tempfile::tempdir_in(memory).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
         let file = folder.path().join("metadata.db");
         let metadata =
             Arc::new(MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap());
@@ -105,6 +115,7 @@ impl Fixture {
             space,
             clock: Clock::moved_by_file(clock_file.clone()),
             clock_file,
+            segment_bytes: super::SEGMENT_BYTES,
             folder,
         };
         fixture.open_on(disk);
@@ -123,7 +134,7 @@ impl Fixture {
     fn try_open_on(&self, disk: Arc<dyn Disk>) -> Result<Arc<ChunkStore>, ChunkError> {
         let metadata = Arc::clone(&self.metadata);
         ChunkStore::open_on(
-            disk,
+            (disk, self.segment_bytes),
             self.settings(),
             secrets(),
             metadata,
@@ -218,6 +229,12 @@ impl Fixture {
         self.commit(at, &ingested).await.unwrap()
     }
 
+    /// Reads a content's row again.
+    async fn by_id(&self, content: &Content) -> Option<Content> {
+        let find = FindContentById(content.id);
+        self.metadata.read(find).await.unwrap()
+    }
+
     async fn read_range(
         &self,
         content: &Content,
@@ -248,6 +265,23 @@ impl Fixture {
         }
         bytes
     }
+}
+
+/// Loses the rows of all sealed packs.
+struct LosePacks;
+
+impl Operation for LosePacks {
+    type Output = ();
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        tx.execute("DELETE FROM pack WHERE state = 1", &[]).await?;
+        Ok(())
+    }
+}
+
+async fn by_node(fixture: &Fixture, node: &Node) -> Content {
+    let find = FindContentById(node.content.unwrap());
+    fixture.metadata.read(find).await.unwrap().unwrap()
 }
 
 fn run<F: Future>(future: F) -> F::Output {

@@ -1,1 +1,0 @@
-//! The service as a whole, over real stores in a folder of its own.
