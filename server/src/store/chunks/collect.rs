@@ -30,6 +30,7 @@ use nuage_shared::frame::PackHeader;
 use nuage_shared::frame::decode_frame;
 use nuage_shared::manifest::PackId;
 use nuage_shared::manifest::Place;
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::NANOS;
@@ -144,7 +145,7 @@ pub enum CollectProgress {
 }
 
 /// What a round of collection did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
     /// Leases that gave no sign of life and ended.
     pub leases_ended: u64,

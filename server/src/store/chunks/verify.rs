@@ -21,6 +21,7 @@ use nuage_shared::frame::FrameHeader;
 use nuage_shared::frame::PACK_HEADER_BYTES;
 use nuage_shared::frame::decode_frame;
 use nuage_shared::manifest::PackId;
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::store::chunks::ChunkError;
@@ -76,7 +77,7 @@ pub enum VerifyProgress {
 }
 
 /// Something wrong in a pack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackDamage {
     /// The pack's number.
     pub pack: i64,
@@ -156,7 +157,7 @@ impl VerifyReport {
 }
 
 /// What repair made anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairReport {
     /// Rows of packs written from their footers.
     pub packs: u64,

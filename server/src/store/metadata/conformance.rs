@@ -1,5 +1,7 @@
 //! What every engine must do alike: one suite, run on each.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use nuage_shared::chunk_id::ChunkKey;
 use nuage_shared::chunker::Profile;
@@ -26,6 +28,8 @@ use crate::store::metadata::copy::Copy;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::feed::FeedEntry;
+use crate::store::metadata::feed::ReadFeed;
 use crate::store::metadata::history::PurgeTrash;
 use crate::store::metadata::history::RelievePressure;
 use crate::store::metadata::history::SpacesUnderPressure;
@@ -166,9 +170,12 @@ impl Fixture {
             .write(MakeFolder {
                 change: self.change(0),
                 path: path(at),
+                patches: Vec::new(),
+                bytes_max: 0,
                 precondition,
             })
             .await
+            .map(|made| made.expect("no properties are not too large"))
     }
 
     async fn mv(&self, from: &str, to: &str) -> StoreResult<Committed> {
@@ -764,4 +771,111 @@ async fn a_full_space_loses_its_oldest_past_but_nothing_of_the_last_two_weeks() 
         "a past that alone exceeds the quota goes however young"
     );
     on.assert_sound().await;
+}
+
+/// What somebody knows who only ever reads the feed.
+#[derive(Default)]
+struct Follower {
+    cursor: i64,
+    nodes: HashMap<NodeId, Node>,
+}
+
+impl Follower {
+    async fn catch_up(&mut self, on: &Fixture, limit: i64) {
+        loop {
+            let (space, after) = (on.space, self.cursor);
+            let read = ReadFeed {
+                space,
+                after,
+                limit,
+            };
+            let page = on.store.read(read).await.unwrap().unwrap();
+            for entry in page.entries {
+                assert!(entry.seq() > after && entry.seq() <= page.cursor);
+                match entry {
+                    FeedEntry::Departed { moved: true, .. } => {}
+                    FeedEntry::Departed { node, .. } => drop(self.nodes.remove(&node)),
+                    FeedEntry::Present(node) => drop(self.nodes.insert(node.id, node)),
+                }
+            }
+            self.cursor = page.cursor;
+            if !page.more {
+                return;
+            }
+        }
+    }
+
+    /// Every path with the file's size, as far as it hangs together from the root.
+    fn tree(&self) -> Vec<(String, u64)> {
+        let mut found = Vec::new();
+        for node in self.nodes.values().filter(|node| node.parent.is_some()) {
+            let mut names = vec![node.name.clone()];
+            let mut above = node.parent;
+            while let Some(folder) = above.and_then(|id| self.nodes.get(&id)) {
+                names.push(folder.name.clone());
+                above = folder.parent;
+            }
+            if above.is_none() {
+                names.reverse();
+                let size = if node.is_folder() { 0 } else { node.size_bytes };
+                found.push((names.join("/"), size));
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+async fn whole_tree(on: &Fixture) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for name in on.names(&folder).await {
+            let path = format!("{folder}/{name}");
+            let node = on.find(&path).await.unwrap();
+            found.push((
+                path.clone(),
+                if node.is_folder() { 0 } else { node.size_bytes },
+            ));
+            if node.is_folder() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn whoever_follows_the_feed_has_the_present_tree() {
+    let seed = rand::random::<u64>();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let on = Fixture::new().await;
+    let mut follower = Follower::default();
+    for step in 0..400 {
+        let mut place = || {
+            let depth = random.random_range(1..4);
+            let names: Vec<_> = (0..depth)
+                .map(|_| ["a", "b", "c"][random.random_range(0..3)])
+                .collect();
+            names.join("/")
+        };
+        let (from, to) = (place(), place());
+        let _refused_or_done = match random.random_range(0..6) {
+            0 => on.mkdir(&from).await.map(drop),
+            1 | 2 => on.put(&from, &"x".repeat(step % 17)).await.map(drop),
+            3 => on.mv(&from, &to).await.map(drop),
+            4 if on.find("").await.unwrap().tree_files < 200 => on.cp(&from, &to).await.map(drop),
+            _ => on.rm(&from).await,
+        };
+        if random.random_range(0..4) == 0 {
+            follower.catch_up(&on, random.random_range(2..9)).await;
+            assert_eq!(
+                follower.tree(),
+                whole_tree(&on).await,
+                "seed {seed}, step {step}"
+            );
+        }
+    }
 }

@@ -22,6 +22,17 @@ pub enum StoreError {
     /// The commit's outcome is not known; the caller must look before repeating.
     #[error("the outcome of the commit is unknown: {0}")]
     Unknown(String),
+    /// A newer version of this program has changed the form of the data.
+    #[error(
+        "the data has schema version {found}, this program knows versions up to {known}: \
+         use a newer nuage-server"
+    )]
+    NewerSchema {
+        /// The version of the data.
+        found: u64,
+        /// The newest version that this program knows.
+        known: u64,
+    },
     /// Stored data does not have the expected form.
     #[error("stored metadata is damaged: {0}")]
     Corrupt(String),

@@ -14,7 +14,9 @@ pub mod contents;
 pub mod copy;
 pub mod dialect;
 pub mod error;
+pub mod feed;
 pub mod history;
+pub mod jobs;
 pub mod locks;
 pub mod nodes;
 pub mod packs;
@@ -84,6 +86,11 @@ impl MetadataStore {
     /// Announces that a write follows within a moment, so that it can share a commit.
     pub fn expect_write(&self) -> ExpectedWrite {
         self.engine.expect_write()
+    }
+
+    /// Returns how many writes wait for the writer.
+    pub fn waiting_writes(&self) -> usize {
+        self.engine.waiting_writes()
     }
 
     /// Returns a number that changes when another process has written.

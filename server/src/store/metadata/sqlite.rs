@@ -139,6 +139,12 @@ impl Sqlite {
         &self.path
     }
 
+    /// Returns how many writes wait for the writer.
+    pub(crate) fn waiting_writes(&self) -> usize {
+        let state = lock(&self.queue.state);
+        state.foreground.len() + state.background.len()
+    }
+
     /// Announces a write that will come soon, so that a batch may wait for it.
     pub(crate) fn expect_write(&self) -> ExpectedWrite {
         lock(&self.queue.state).expected += 1;
@@ -616,10 +622,10 @@ fn migrate(connection: &mut Connection) -> StoreResult<()> {
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     if found > newest {
         drop(connection.execute_batch("ROLLBACK"));
-        return Err(StoreError::Database(format!(
-            "the data is of schema version {found}, this program knows versions up to {newest}: \
-             use a newer nuage-server"
-        )));
+        return Err(StoreError::NewerSchema {
+            found: found as u64,
+            known: newest as u64,
+        });
     }
     for text in dialect::MIGRATIONS.iter().skip(found) {
         connection
