@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("files", &["clock", "store", "identity"]),
     ("http", &["identity", "files"]),
     ("dav", &["clock", "http", "identity", "files"]),
-    ("jobs", &["clock", "store", "files", "identity"]),
+    ("jobs", &["clock", "size", "store", "files", "identity"]),
 ];
 
 /// Modules that put everything together and may use all others.
@@ -234,7 +234,7 @@ fn every_public_item_is_documented() {
                 .map(|line| line.trim())
                 .take_while(|line| !line.is_empty() && !["}", "{"].contains(line))
                 .any(|line| {
-                    line.starts_with("///") || line.starts_with("#[doc") || line.contains("$(#[doc")
+                    line.starts_with("///") || line.starts_with("#[doc") || line.contains("$(#[")
                 });
             if !is_documented {
                 faults.push(format!("{}:{}: {item}", shown(&file), index + 1));
@@ -246,6 +246,8 @@ fn every_public_item_is_documented() {
 
 #[test]
 fn imports_name_one_thing_a_line() {
+    // Put together here, so that this file does not find itself.
+    let upwards = format!("super::{}", "super");
     let mut faults = Vec::new();
     for file in rust_files() {
         for (index, line) in read(&file).lines().enumerate() {
@@ -256,7 +258,7 @@ fn imports_name_one_thing_a_line() {
             if is_use && code.contains('{') {
                 faults.push(format!("{}:{}: {code}", shown(&file), index + 1));
             }
-            if code.contains("super::super") {
+            if code.contains(&upwards) {
                 faults.push(format!(
                     "{}:{}: begin paths with crate::",
                     shown(&file),

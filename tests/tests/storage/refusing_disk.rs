@@ -88,7 +88,7 @@ fn a_full_disk_refuses_uploads_keeps_what_is_there_and_recovers() {
     }
     assert!(refused == 5, "the disk never filled");
     // Overwriting fails too, and the old content stays.
-    let answer = alice.put("/kept", bytes(2, 3_000_000)).send();
+    let answer = alice.put("/kept", bytes(1_000, 3_000_000)).send();
     assert!(answer.status >= 500, "{answer}");
     assert!(alice.get("/kept").send().expect(200).body == bytes(1, 1_000_000));
     for number in &stored {
