@@ -53,7 +53,7 @@ fn cuts(profile: Profile, seed: u64, bytes: &[u8]) -> Vec<usize> {
     let mut lengths = Vec::new();
     while let Some(length) = chunker.next_cut(rest, true) {
         lengths.push(length);
-        rest = &rest[length..];
+        rest = rest.split_at(length).1;
     }
     lengths
 }
