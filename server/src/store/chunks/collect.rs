@@ -75,7 +75,7 @@ const ORPHANS_EVERY_SECONDS: i64 = 7 * 86_400;
 /// A wall clock that ran so far ahead of the monotonic one has jumped.
 const JUMP_SECONDS: i64 = 3_600;
 /// How long nothing is deleted by age after a jump.
-const JUMP_HOLD: Duration = Duration::from_secs(48 * 3_600);
+const JUMP_HOLD: Duration = Duration::from_hours(48);
 
 /// How long what is dead is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
