@@ -502,7 +502,7 @@ section! {
         /// Memory for all caches together: half for the database's pages, half for decoded chunks.
         caches: ByteSize = ByteSize::from_bytes(48 << 20),
         /// Memory for the bytes of all running uploads together. An upload waits while it is used up.
-        upload_memory: ByteSize = ByteSize::from_bytes(32 << 20),
+        upload_memory: ByteSize = ByteSize::from_bytes(256 << 20),
         /// Uploads are refused while the disk has less free than this, so that deletes and housekeeping still work.
         free_min: ByteSize = ByteSize::from_bytes(1 << 30),
         /// Connections that read the database at the same time.

@@ -27,7 +27,6 @@ use nuage_shared::manifest::Map;
 use nuage_shared::manifest::decode_leaf;
 use nuage_shared::manifest::encode_leaf;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::store::chunks::ChunkError;
@@ -186,19 +185,6 @@ fn profile_for(request: &IngestRequest, size_bytes: Option<u64>) -> Profile {
     }
 }
 
-/// Takes memory of a budget; what is larger than the budget takes all of it.
-async fn take_memory(
-    budget: &Arc<Semaphore>,
-    (bytes, budget_bytes): (usize, u64),
-) -> Result<OwnedSemaphorePermit, ChunkError> {
-    let most = budget_bytes.clamp(64 << 10, u64::from(u32::MAX / 2));
-    let bytes = u32::try_from((bytes as u64).min(most)).unwrap_or(u32::MAX / 2);
-    Arc::clone(budget)
-        .acquire_many_owned(bytes)
-        .await
-        .map_err(|_closed| ChunkError::Closed)
-}
-
 /// An upload that goes into packs.
 #[derive(Debug)]
 struct Stored {
@@ -244,19 +230,13 @@ impl Stored {
             .declared_bytes
             .is_some_and(|bytes| bytes <= WHOLE_BYTES_MAX);
         let expected_bytes = request.declared_bytes.unwrap_or(BATCH_BYTES as u64);
-        let mut memory_bytes = window_bytes(profile) + BATCH_BYTES;
-        if let Some(declared) = request.declared_bytes {
-            // Where frames are kept back they need as much memory again.
-            let copies = if holds_back { 2 } else { 1 };
-            let whole = usize::try_from(declared.saturating_mul(copies)).unwrap_or(usize::MAX);
-            memory_bytes = if holds_back {
-                whole
-            } else {
-                memory_bytes.min(whole)
-            };
-        }
-        let budget_bytes = shared.settings.upload_memory_bytes / 2;
-        let window = take_memory(&shared.window_memory, (memory_bytes, budget_bytes)).await?;
+        let declared = request.declared_bytes.map_or(usize::MAX, |bytes| {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        });
+        let window = declared.min(window_bytes(profile) + BATCH_BYTES);
+        // Frames that are kept back need memory beside the window.
+        let memory_bytes = window + if holds_back { declared } else { 0 };
+        let window = shared.window_memory.take(memory_bytes).await?;
         let settings = CutterSettings {
             profile,
             seed: shared.secrets.seed,
@@ -443,8 +423,7 @@ impl Stored {
         until: Until,
     ) -> Result<PendingAppend, ChunkError> {
         self.shared.free_space.require(&self.shared.clock)?;
-        let budget_bytes = self.shared.settings.upload_memory_bytes / 2;
-        let memory = take_memory(&self.shared.frame_memory, (bytes, budget_bytes)).await?;
+        let memory = self.shared.frame_memory.take(bytes).await?;
         self.stripe_bytes += bytes;
         if self.stripe_bytes > STRIPE_BYTES {
             self.stripe_bytes = 0;

@@ -35,6 +35,7 @@ mod hot;
 mod ingest;
 mod known;
 mod map_builder;
+mod memory;
 mod named;
 mod places;
 mod read;
@@ -59,7 +60,6 @@ use bytes::Bytes;
 use futures_util::Stream;
 use nuage_shared::chunk_id::ChunkKey;
 use rustix::fs::FlockOperation;
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::clock::NANOS;
@@ -68,6 +68,7 @@ use crate::store::chunks::collect::Collector;
 use crate::store::chunks::compress::Compressors;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
+use crate::store::chunks::memory::Memory;
 use crate::store::chunks::places::Places;
 use crate::store::chunks::segment::Segments;
 use crate::store::chunks::uploads::UploadMark;
@@ -250,9 +251,9 @@ struct Shared {
     compressors: Arc<Compressors>,
     places: Places,
     /// Memory of uploads' windows: taken whole when an upload outgrows the commit.
-    window_memory: Arc<Semaphore>,
+    window_memory: Memory,
     /// Memory of frames on their way to the disk: always given back by itself.
-    frame_memory: Arc<Semaphore>,
+    frame_memory: Memory,
     free_space: FreeSpace,
     /// Locked by the round of collection that is going on.
     collector: tokio::sync::Mutex<Collector>,
@@ -298,9 +299,8 @@ impl ChunkStore {
             Arc::clone(&metadata),
             Arc::clone(&segments),
         )?;
-        let memory = usize::try_from(settings.upload_memory_bytes / 2)
-            .unwrap_or(usize::MAX)
-            .clamp(64 << 10, u32::MAX as usize / 2);
+        let frame_bytes = settings.upload_memory_bytes / 4;
+        let window_bytes = settings.upload_memory_bytes - frame_bytes;
         let free_space = FreeSpace {
             disk,
             folder: folder.clone(),
@@ -319,8 +319,8 @@ impl ChunkStore {
                 uploads,
                 compressors: Arc::default(),
                 places,
-                window_memory: Arc::new(Semaphore::new(memory)),
-                frame_memory: Arc::new(Semaphore::new(memory)),
+                window_memory: Memory::new(window_bytes),
+                frame_memory: Memory::new(frame_bytes),
                 free_space,
                 collector: tokio::sync::Mutex::default(),
                 _owner: owner,
