@@ -1,4 +1,6 @@
 //! Pages of `docs/reference` that are written by the program itself.
+//!
+//! `make reference` writes them; a test of the whole compares them with the program.
 
 use std::fmt;
 
@@ -160,37 +162,4 @@ fn describe(argument: &Arg, text: &mut String) {
         text,
         format_args!("* `{shown}`: {about}.{choice}{default}{variable}\n"),
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::Reference;
-
-    /// Compares a page with the program; `NUAGE_WRITE_REFERENCE=1` writes it.
-    fn assert_current(file: &str, page: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../docs/reference")
-            .join(file);
-        if std::env::var_os("NUAGE_WRITE_REFERENCE").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, page).unwrap();
-        }
-        let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            written == page,
-            "docs/reference/{file} is not current: make reference"
-        );
-    }
-
-    #[test]
-    fn the_page_of_settings_is_current() {
-        assert_current("settings.md", &Reference::Settings.page());
-    }
-
-    #[test]
-    fn the_page_of_commands_is_current() {
-        assert_current("commands.md", &Reference::Commands.page());
-    }
 }

@@ -25,13 +25,13 @@ use crate::http::body::BodyFault;
 use crate::http::status::status_of;
 
 /// Every method that is served.
-const METHODS: &str =
+pub(crate) const METHODS: &str =
     "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, MKCOL, DELETE, COPY, MOVE, LOCK, UNLOCK";
 /// The methods of a file.
 pub(crate) const FILE_METHODS: &str =
     "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
-/// The methods of a folder.
-pub(crate) const FOLDER_METHODS: &str =
+/// The methods of a folder itself.
+const FOLDER_METHODS: &str =
     "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
 /// The methods of a URL where nothing is.
 pub(crate) const EMPTY_METHODS: &str = "OPTIONS, PUT, MKCOL, LOCK";

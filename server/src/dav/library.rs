@@ -58,7 +58,7 @@ use crate::dav::Dav;
 use crate::dav::error::DavError;
 use crate::dav::error::EMPTY_METHODS;
 use crate::dav::error::FILE_METHODS;
-use crate::dav::error::FOLDER_METHODS;
+use crate::dav::error::METHODS;
 use crate::dav::mount::Mount;
 use crate::dav::request::RequestFault;
 use crate::dav::xml::LockInfo;
@@ -78,7 +78,8 @@ pub(crate) async fn options(dav: &Dav, asked: &Asked) -> Result<Response<Body>, 
     let session = Session::new(dav, asked, None);
     let mut response = session.run("OPTIONS", &[], Bytes::new()).await?;
     let allow = match &session.seen().node {
-        Some(node) if node.is_folder() => FOLDER_METHODS,
+        // Clients ask a folder what they may do in it.
+        Some(node) if node.is_folder() => METHODS,
         Some(_) => FILE_METHODS,
         None => EMPTY_METHODS,
     };

@@ -41,6 +41,9 @@ pub enum UrlFault {
     /// Percent-decoding does not give UTF-8.
     #[error("the URL is not UTF-8")]
     NotUtf8,
+    /// A `%` without two hexadecimal digits after it.
+    #[error("the URL has a % that encodes nothing")]
+    BadEscape,
     /// `%2F`: a name with a slash in it, or a path written to deceive.
     #[error("the URL has an encoded slash")]
     EncodedSlash,
@@ -122,6 +125,10 @@ pub(crate) fn push_segment(href: &mut String, name: &str) {
 }
 
 fn decode(segment: &str) -> Result<String, UrlFault> {
+    let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !segment.split('%').skip(1).all(is_escape) {
+        return Err(UrlFault::BadEscape);
+    }
     let text = percent_decode_str(segment)
         .decode_utf8()
         .map_err(|_not_utf8| UrlFault::NotUtf8)?;
@@ -183,6 +190,9 @@ mod tests {
         assert_eq!(below("%2e%2e/bob"), Err(UrlFault::Path(PathFault::Dots)));
         assert_eq!(below("../bob"), Err(UrlFault::Path(PathFault::Dots)));
         assert_eq!(below("%ff"), Err(UrlFault::NotUtf8));
+        for text in ["%", "50%", "%4", "%4g", "%%41"] {
+            assert_eq!(below(text), Err(UrlFault::BadEscape), "{text}");
+        }
         assert!(below("a%00b").is_err());
         assert!(below(&"x".repeat(256)).is_err());
         assert!(below(&"x/".repeat(100_000)).is_err());

@@ -71,6 +71,62 @@ where
     StreamBody::new(frames).boxed_unsync()
 }
 
+/// Returns a streamed body of known length, which ends with its last byte.
+///
+/// A stream that ends before it, or fails, breaks the connection.
+pub fn sized_stream<S, E>(stream: S, length_bytes: u64) -> Body
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let body = SizedBody {
+        rest_bytes: length_bytes,
+        inner: self::stream(stream),
+    };
+    body.boxed_unsync()
+}
+
+/// A body that knows when its last byte has gone: who sends it need not ask once more.
+struct SizedBody {
+    inner: Body,
+    rest_bytes: u64,
+}
+
+/// Why a body is not as long as was said.
+#[derive(Debug, thiserror::Error)]
+#[error("the content has another length than its record says")]
+struct WrongLength;
+
+impl http_body::Body for SizedBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context)).transpose()?;
+        let length = frame
+            .as_ref()
+            .and_then(Frame::data_ref)
+            .map_or(0, Bytes::len) as u64;
+        let is_wrong = length > self.rest_bytes || (frame.is_none() && self.rest_bytes > 0);
+        self.rest_bytes = self.rest_bytes.saturating_sub(length);
+        if is_wrong {
+            return Poll::Ready(Some(Err(BodyFault::Broken(Box::new(WrongLength)))));
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest_bytes == 0
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.rest_bytes)
+    }
+}
+
 /// The body of a request: a client that sends nothing for too long is cut off.
 #[derive(Debug)]
 pub struct RequestBody {

@@ -160,7 +160,7 @@ pub fn respond(headers: &HeaderMap, is_head: bool, download: Download) -> Respon
             put(&mut response, header::CONTENT_TYPE, &content_type);
             put(&mut response, header::CONTENT_LENGTH, &size.to_string());
             if !is_head {
-                *response.body_mut() = body::stream(download.stream(0..size));
+                *response.body_mut() = body::sized_stream(download.stream(0..size), size);
             }
         }
         Parts::Ranges(ranges) => match &ranges[..] {
@@ -174,7 +174,7 @@ pub fn respond(headers: &HeaderMap, is_head: bool, download: Download) -> Respon
                 );
                 let length = range.end - range.start;
                 put(&mut response, header::CONTENT_LENGTH, &length.to_string());
-                *response.body_mut() = body::stream(download.stream(range.clone()));
+                *response.body_mut() = body::sized_stream(download.stream(range.clone()), length);
             }
             _ => put_parts(&mut response, download, ranges, &content_type),
         },
@@ -262,7 +262,7 @@ fn put_parts(
     put(response, header::CONTENT_TYPE, &kind);
     let length = length + end.len() as u64;
     put(response, header::CONTENT_LENGTH, &length.to_string());
-    *response.body_mut() = body::stream(multipart(download, parts, end));
+    *response.body_mut() = body::sized_stream(multipart(download, parts, end), length);
 }
 
 fn multipart(

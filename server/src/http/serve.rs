@@ -50,6 +50,9 @@ use crate::http::observe::Peer;
 use crate::http::observe::observe;
 use crate::http::tls::Certificate;
 
+#[cfg(test)]
+mod tests;
+
 /// Connections that the kernel holds until the loop takes them.
 const BACKLOG: u32 = 4_096;
 /// The pause after a failed accept: without file descriptors it would fail again at once.
@@ -240,14 +243,15 @@ impl<H: Handler> Server<H> {
     async fn serve_http(&self, stream: Stream, peer: Peer) {
         let activity = Arc::new(Activity::begin());
         let stream = Watched::new(stream, Arc::clone(&activity), self.traffic.clone());
+        // On the heap, so that a connection between two requests holds no place for one.
         let service = service_fn(|request: Request<Incoming>| {
-            observe(
+            Box::pin(observe(
                 Arc::clone(&self.handler),
                 peer,
                 Arc::clone(&activity),
                 self.settings.stall_timeout,
                 request,
-            )
+            ))
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let look_every = self.settings.head_timeout.min(self.settings.stall_timeout) / 4;

@@ -60,6 +60,9 @@ use crate::store::metadata::packs::RenewLease;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::sqlite::SqliteSettings;
 
+#[cfg(test)]
+mod tests;
+
 const MARK_FILE: &str = ".nuage-backup";
 const ABOUT_FILE: &str = "backup.json";
 const FRESH_DATABASE: &str = "metadata.db.new";

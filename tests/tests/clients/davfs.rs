@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::fs::File;
+use std::fs::Permissions;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use nuage_tests::wait::wait_until;
 fn mount(server: &TestServer, user: &User, folder: &Path) -> Option<()> {
     let config = server.data.scratch("davfs");
     let cache = server.data.scratch("davfs-cache");
+    // It gives up root and then makes its cache as the user davfs2.
+    fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(cache.parent().unwrap(), Permissions::from_mode(0o711)).unwrap();
     fs::write(
         config.join("davfs2.conf"),
         format!(
@@ -43,8 +48,7 @@ fn mount(server: &TestServer, user: &User, folder: &Path) -> Option<()> {
         format!("{} {} \"{}\"\n", folder.display(), user.name, user.secret),
     )
     .unwrap();
-    let mut chmod = Command::new("chmod");
-    run(chmod.arg("600").arg(config.join("secrets")), "").ok();
+    fs::set_permissions(config.join("secrets"), Permissions::from_mode(0o600)).unwrap();
     let mounted = run(&mut mount, "");
     if mounted.code == 0 {
         return Some(());

@@ -171,8 +171,12 @@ fn a_mount_reads_and_writes_like_a_folder() {
     let outcome = std::panic::catch_unwind(|| {
         fs::create_dir(folder.join("d")).unwrap();
         fs::write(folder.join("d/a"), bytes(1, 3_000_000)).unwrap();
+        // Renamed while it is being uploaded, it would keep its old name: rclone 1.60 does that.
+        wait_until("it has been uploaded", Duration::from_secs(20), || {
+            alice.get("/d/a").send().status == 200
+        });
         fs::rename(folder.join("d/a"), folder.join("d/b")).unwrap();
-        wait_until("it has been written", Duration::from_secs(20), || {
+        wait_until("it has been renamed", Duration::from_secs(20), || {
             alice.get("/d/b").send().status == 200
         });
         assert!(alice.get("/d/b").send().body == bytes(1, 3_000_000));

@@ -63,6 +63,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "SELECT s.id FROM space s WHERE s.id > $1",
         "a background job, over spaces, a page at a time",
     ),
+    (
+        "SELECT 1 FROM lease l WHERE l.until",
+        "the collector asks; leases are the few long uploads of this moment",
+    ),
 ];
 
 /// Fills a database so that the planner's statistics look like a real one's.
