@@ -522,21 +522,35 @@ impl Operation for SuspectPacks {
     type Output = Vec<SuspectPack>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<SuspectPack>> {
+        let oldest = oldest_lease(tx, self.now).await?;
         tx.rows(
-            "SELECT p.id, p.uuid, p.state, p.bytes, p.sealed_at, p.gone_at, p.verified, \
-             EXISTS (SELECT 1 FROM lease l WHERE l.until > $1 AND l.begun <= p.sealed_at) \
-             FROM pack_work w CROSS JOIN pack p WHERE w.pack > $2 AND p.id = w.pack \
-             ORDER BY w.pack LIMIT $3",
-            &[self.now.0.into(), self.after.0.into(), self.limit.into()],
+            "SELECT p.id, p.uuid, p.state, p.bytes, p.sealed_at, p.gone_at, p.verified \
+             FROM pack_work w CROSS JOIN pack p WHERE w.pack > $1 AND p.id = w.pack \
+             ORDER BY w.pack LIMIT $2",
+            &[self.after.0.into(), self.limit.into()],
             |row| {
-                Ok(SuspectPack {
-                    row: read_pack(row)?,
-                    is_leased: row.int(7)? != 0,
-                })
+                let row = read_pack(row)?;
+                let is_leased = match (oldest, row.sealed_at) {
+                    (Some(begun), Some(sealed_at)) => begun <= sealed_at,
+                    (Some(_) | None, _) => false,
+                };
+                Ok(SuspectPack { row, is_leased })
             },
         )
         .await
     }
+}
+
+/// Returns when the oldest lease that still lives began.
+async fn oldest_lease<T: Tx>(tx: &mut T, now: Timestamp) -> StoreResult<Option<Timestamp>> {
+    let oldest = tx
+        .row(
+            "SELECT min(begun) FROM lease WHERE until > $1",
+            &[now.0.into()],
+            |row| row.opt_int(0),
+        )
+        .await?;
+    Ok(oldest.flatten().map(Timestamp))
 }
 
 /// Ends the suspicion of a pack; one that is gone and that nothing names is forgotten.
@@ -590,17 +604,14 @@ impl Operation for DeletablePacks {
     type Output = Vec<PackRow>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PackRow>> {
+        let oldest = oldest_lease(tx, self.now).await?;
+        let gone_until = oldest.map_or(self.gone_until, |begun| {
+            self.gone_until.min(Timestamp(begun.0.saturating_sub(1)))
+        });
         tx.rows(
-            "SELECT p.id, p.uuid, p.state, p.bytes, p.sealed_at, p.gone_at, p.verified FROM pack p \
-             WHERE p.state = 2 AND p.gone_at <= $1 AND p.id > $2 AND NOT EXISTS \
-             (SELECT 1 FROM lease l WHERE l.until > $3 AND l.begun <= p.gone_at) \
-             ORDER BY p.id LIMIT $4",
-            &[
-                self.gone_until.0.into(),
-                self.after.0.into(),
-                self.now.0.into(),
-                self.limit.into(),
-            ],
+            "SELECT id, uuid, state, bytes, sealed_at, gone_at, verified FROM pack \
+             WHERE state = 2 AND id > $1 AND gone_at <= $2 ORDER BY id LIMIT $3",
+            &[self.after.0.into(), gone_until.0.into(), self.limit.into()],
             read_pack,
         )
         .await
