@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use nuage_tests::TestServer;
 use nuage_tests::User;
+use nuage_tests::command::report;
 use nuage_tests::data::size_from_env;
 use nuage_tests::http::Answer;
 
@@ -163,7 +164,7 @@ fn compare(titles: &[String], rows: &[(&'static str, Vec<Duration>)]) -> Vec<Str
             }
         }
     }
-    eprintln!("{table}");
+    report(&table);
     growing
 }
 
@@ -206,8 +207,12 @@ fn every_request_costs_the_same_in_a_full_folder_and_a_full_installation() {
     let (moved, _) = timed(|| alice.mv("/many", "/moved").send().expect(201));
     let (deleted, _) = timed(|| alice.delete("/moved").send().expect(204));
     let (copied_first, copied_last) = (trees[0], median(trees.split_off(trees.len() - 3)));
-    eprintln!("a tree of {middle}: the first COPY {copied_first:?}, the last {copied_last:?}");
-    eprintln!("a tree of {many}: MOVE {moved:?}, DELETE {deleted:?}");
+    report(&format!(
+        "a tree of {middle}: the first COPY {copied_first:?}, the last {copied_last:?}"
+    ));
+    report(&format!(
+        "a tree of {many}: MOVE {moved:?}, DELETE {deleted:?}"
+    ));
     assert!(growing.is_empty(), "{}", growing.join("\n"));
     assert!(moved < Duration::from_millis(200) && deleted < Duration::from_millis(200));
     server.assert_clean();

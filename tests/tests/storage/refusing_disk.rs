@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use nuage_tests::TestServer;
 use nuage_tests::command::not_tested;
+use nuage_tests::command::report;
 use nuage_tests::command::run;
 use nuage_tests::command::workspace;
 use nuage_tests::data::Chance;
@@ -268,9 +269,9 @@ fn a_disk_that_fails_at_random_loses_nothing_that_was_acknowledged() {
     }
     server.assert_clean();
     let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
-    eprintln!(
+    report(&format!(
         "{rounds} times of a failing disk: {acknowledged} changes acknowledged, {refusals} refused"
-    );
+    ));
     assert!(refusals > 0, "the disk never failed");
 }
 
