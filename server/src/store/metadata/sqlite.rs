@@ -32,6 +32,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
+use rusqlite::config::DbConfig;
 use rusqlite::types::ToSql;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::types::ValueRef;
@@ -594,6 +595,9 @@ fn connect(path: &Path, cache_bytes: u64) -> StoreResult<Connection> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(256);
+        // One plan for each statement, whatever is bound: without this a statement is parsed and
+        // planned anew at almost every use, because its values might deserve another plan.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
