@@ -141,6 +141,7 @@ impl Fixture {
             hooks: Vec::new(),
             sources: Vec::new(),
             checksum: None,
+            heals: false,
         };
         let change = self.change(0);
         let begun_at = change.now;

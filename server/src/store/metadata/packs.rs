@@ -743,42 +743,54 @@ impl CollectDead {
         if named != Some((false, false)) {
             return Ok(false);
         }
-        let packs = tx
-            .rows(
-                "SELECT pack FROM content_pack WHERE content_id = $1",
-                &[id],
-                |row| Ok(PackId(row.int(0)?)),
-            )
+        release_body(tx, content, self.now).await?;
+        tx.execute("DELETE FROM content WHERE id = $1", &[id])
             .await?;
-        for pack in packs {
-            self.suspect(tx, pack).await?;
-        }
-        for statement in [
-            "DELETE FROM content_pack WHERE content_id = $1",
-            "DELETE FROM hook WHERE content_id = $1",
-            "DELETE FROM hot_chunk WHERE content_id = $1",
-            "DELETE FROM content WHERE id = $1",
-        ] {
-            tx.execute(statement, &[id]).await?;
-        }
         Ok(true)
     }
+}
 
-    /// Tells the compaction to look at a pack and at those that its frames moved to.
-    async fn suspect<T: Tx>(&self, tx: &mut T, pack: PackId) -> StoreResult<()> {
-        suspect_pack(tx, pack, self.now).await?;
-        let targets = tx
-            .rows(
-                "SELECT pack FROM pack_source WHERE source = $1",
-                &[pack.0.into()],
-                |row| Ok(PackId(row.int(0)?)),
-            )
-            .await?;
-        for target in targets {
-            suspect_pack(tx, target, self.now).await?;
-        }
-        Ok(())
+/// Takes a content's bytes away from its row: its packs may now hold garbage.
+pub(crate) async fn release_body<T: Tx>(
+    tx: &mut T,
+    content: ContentRef,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let id = content.0.into();
+    let packs = tx
+        .rows(
+            "SELECT pack FROM content_pack WHERE content_id = $1",
+            &[id],
+            |row| Ok(PackId(row.int(0)?)),
+        )
+        .await?;
+    for pack in packs {
+        suspect_with_targets(tx, pack, now).await?;
     }
+    for statement in [
+        "DELETE FROM content_pack WHERE content_id = $1",
+        "DELETE FROM hook WHERE content_id = $1",
+        "DELETE FROM hot_chunk WHERE content_id = $1",
+    ] {
+        tx.execute(statement, &[id]).await?;
+    }
+    Ok(())
+}
+
+/// Tells the compaction to look at a pack and at those that its frames moved to.
+async fn suspect_with_targets<T: Tx>(tx: &mut T, pack: PackId, now: Timestamp) -> StoreResult<()> {
+    suspect_pack(tx, pack, now).await?;
+    let targets = tx
+        .rows(
+            "SELECT pack FROM pack_source WHERE source = $1",
+            &[pack.0.into()],
+            |row| Ok(PackId(row.int(0)?)),
+        )
+        .await?;
+    for target in targets {
+        suspect_pack(tx, target, now).await?;
+    }
+    Ok(())
 }
 
 /// Lists small contents whose bytes still are in the database, by number, with their bytes.
