@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("files", &["clock", "store", "identity"]),
     ("http", &["identity", "files"]),
     ("dav", &["clock", "http", "identity", "files"]),
-    ("jobs", &["clock", "store", "files", "identity"]),
+    ("jobs", &["clock", "size", "store", "files", "identity"]),
 ];
 
 /// Modules that put everything together and may use all others.
