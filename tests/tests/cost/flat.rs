@@ -24,13 +24,21 @@ const LISTINGS: usize = 9;
 const FILLERS: u64 = 8;
 /// How much dearer than in the smallest folder a request may be in a larger one.
 const RATIO_MAX: f64 = 3.0;
-/// Differences below this are noise, whatever their ratio.
+/// Differences of one request below this are noise, whatever their ratio.
 const NOISE: Duration = Duration::from_millis(2);
 
 /// A folder with its number of siblings.
 struct Folder {
     name: String,
     siblings: u64,
+}
+
+/// The times of one kind of request in each folder.
+struct Row {
+    what: &'static str,
+    /// Differences below this are noise.
+    noise: Duration,
+    cells: Vec<Duration>,
 }
 
 /// A kind of request: its name, and how it is made for the n-th time in a folder.
@@ -114,7 +122,7 @@ fn fill(user: &User, name: &str, siblings: u64) -> Folder {
 }
 
 /// A row for each kind of request, a cell for each folder; the folders take turns.
-fn measure(user: &User, folders: &[Folder]) -> Vec<(&'static str, Vec<Duration>)> {
+fn measure(user: &User, folders: &[Folder]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, request) in KINDS {
         let mut times = vec![Vec::new(); folders.len()];
@@ -123,7 +131,11 @@ fn measure(user: &User, folders: &[Folder]) -> Vec<(&'static str, Vec<Duration>)
                 times.push(timed(|| request(user, &folder.name, number)).0);
             }
         }
-        rows.push((*what, times.into_iter().map(median).collect()));
+        rows.push(Row {
+            what,
+            noise: NOISE,
+            cells: times.into_iter().map(median).collect(),
+        });
     }
     let mut times = vec![Vec::new(); folders.len()];
     for _ in 0..LISTINGS {
@@ -136,22 +148,23 @@ fn measure(user: &User, folders: &[Folder]) -> Vec<(&'static str, Vec<Duration>)
             times.push(took / u32::try_from(entries).unwrap());
         }
     }
-    rows.push((
-        "listing, per entry",
-        times.into_iter().map(median).collect(),
-    ));
+    rows.push(Row {
+        what: "listing, per entry",
+        noise: NOISE / u32::try_from(SAMPLES).unwrap(),
+        cells: times.into_iter().map(median).collect(),
+    });
     rows
 }
 
 /// Prints the cells side by side and returns which rows grow from the column `from` to a later one.
-fn compare(titles: &[String], rows: &[(&'static str, Vec<Duration>)]) -> Vec<String> {
+fn compare(titles: &[String], rows: &[Row]) -> Vec<String> {
     let mut table = format!("{:22}", "");
     for title in titles {
         write!(table, "{title:>19}").unwrap();
     }
     table.push_str("   last/first\n");
     let mut growing = Vec::new();
-    for (what, cells) in rows {
+    for Row { what, noise, cells } in rows {
         write!(table, "{what:22}").unwrap();
         for cell in cells {
             write!(table, "{:>16} µs", cell.as_micros()).unwrap();
@@ -159,7 +172,7 @@ fn compare(titles: &[String], rows: &[(&'static str, Vec<Duration>)]) -> Vec<Str
         let (first, last) = (cells[0], cells[cells.len() - 1]);
         writeln!(table, "   {:.2}", last.as_secs_f64() / first.as_secs_f64()).unwrap();
         for cell in &cells[1..] {
-            if cell.as_secs_f64() > RATIO_MAX * first.as_secs_f64() && *cell > first + NOISE {
+            if cell.as_secs_f64() > RATIO_MAX * first.as_secs_f64() && *cell > first + *noise {
                 growing.push(format!("{what}: {first:?} became {cell:?}"));
             }
         }
@@ -193,8 +206,8 @@ fn every_request_costs_the_same_in_a_full_folder_and_a_full_installation() {
         made += middle;
     }
     let mut rows = measure(&alice, &folders);
-    for ((_, cells), (_, first)) in rows.iter_mut().zip(&alone) {
-        cells.insert(0, first[0]);
+    for (row, alone) in rows.iter_mut().zip(&alone) {
+        row.cells.insert(0, alone.cells[0]);
     }
 
     let titles = [
