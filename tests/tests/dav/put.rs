@@ -288,7 +288,7 @@ fn a_true_checksum_is_accepted_and_given_back() {
 fn memory_for_a_transfer_does_not_follow_the_size_of_the_file() {
     let server = TestServer::start();
     let alice = server.user("alice");
-    let (small, large) = (64 << 20, 512 << 20);
+    let (small, large) = (192 << 20, 768 << 20);
     let there_and_back = |path: &str, length: u64| {
         alice
             .put_stream(path, Pattern::new(length, length), length)
@@ -319,7 +319,7 @@ fn memory_for_a_transfer_does_not_follow_the_size_of_the_file() {
     let second = there_and_back("/large", large);
 
     report(&format!(
-        "memory peak: {} MiB at first, {} and {} after 64 MiB in and out, {} and {} after 512 MiB",
+        "memory peak: {} MiB at first, {} and {} after 192 MiB in and out, {} and {} after 768 MiB",
         begun >> 20,
         first.0 >> 20,
         first.1 >> 20,
