@@ -10,12 +10,8 @@ use nuage_tests::http::Request;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 
-/// What one connection may take, in bytes; without optimisation futures are larger.
-const CONNECTION_BYTES_MAX: u64 = if cfg!(debug_assertions) {
-    40 << 10
-} else {
-    24 << 10
-};
+/// What one connection may take, in bytes.
+const CONNECTION_BYTES_MAX: u64 = 24 << 10;
 
 /// Raises the limit of open files (children inherit it) and returns how many connections it allows.
 fn allowed_connections() -> u64 {

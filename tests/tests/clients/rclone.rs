@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use nuage_tests::TestServer;
@@ -148,6 +149,8 @@ fn a_mount_reads_and_writes_like_a_folder() {
             "--dir-cache-time",
             "0s",
         ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let is_mounted = || {

@@ -221,8 +221,18 @@ fn every_request_costs_the_same_in_a_full_folder_and_a_full_installation() {
         format!("{many} of it"),
     ];
     let growing = compare(&titles, &rows);
-    let (moved, _) = timed(|| alice.mv("/many", "/moved").send().expect(201));
-    let (deleted, _) = timed(|| alice.delete("/moved").send().expect(204));
+    // There and back, several times: the quickest is what it costs.
+    let places = ["/many", "/moved", "/many", "/moved", "/many", "/moved"];
+    let moved = places.windows(2).map(|pair| {
+        let call = || alice.mv(pair[0], pair[1]).send().expect(201);
+        timed(call).0
+    });
+    let moved = moved.min().unwrap();
+    let deleted = (0..3).map(|_| {
+        alice.copy("/moved", "/gone").send().expect(201);
+        timed(|| alice.delete("/gone").send().expect(204)).0
+    });
+    let deleted = deleted.min().unwrap();
     let (copied_first, copied_last) = (trees[0], quartile(trees.split_off(trees.len() - 3)));
     report(&format!(
         "a tree of {middle}: the first COPY {copied_first:?}, the last {copied_last:?}"
@@ -231,6 +241,6 @@ fn every_request_costs_the_same_in_a_full_folder_and_a_full_installation() {
         "a tree of {many}: MOVE {moved:?}, DELETE {deleted:?}"
     ));
     assert!(growing.is_empty(), "{}", growing.join("\n"));
-    assert!(moved < Duration::from_millis(200) && deleted < Duration::from_millis(200));
+    assert!(moved < Duration::from_millis(50) && deleted < Duration::from_millis(50));
     server.assert_clean();
 }
