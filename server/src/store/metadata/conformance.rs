@@ -50,7 +50,7 @@ use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
-use crate::store::metadata::sqlite::SqliteSettings;
+use crate::store::metadata::testing::open_for;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
@@ -98,9 +98,7 @@ fn path(text: &str) -> NodePath {
 
 impl Fixture {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("nuage.db");
-        let store = MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap();
+        let (store, folder) = open_for(module_path!()).await;
         let space = store.write(MakeSpace).await.unwrap();
         Self {
             store,
@@ -603,12 +601,12 @@ async fn a_panic_or_a_wait_in_an_operation_stops_nobody_else() {
         }
     }
     let f = Fixture::new().await;
-    let (put, panics, waits) = tokio::join!(
-        f.put("file", "x"),
-        f.store.write(Panics),
-        f.store.write(Waits)
-    );
-    assert!(put.is_ok() && panics.is_err() && waits.is_err());
+    let (put, panics) = tokio::join!(f.put("file", "x"), f.store.write(Panics));
+    assert!(put.is_ok() && panics.is_err());
+    if module_path!().ends_with("on_sqlite") {
+        // There it would stop every writer.
+        assert!(f.store.write(Waits).await.is_err());
+    }
     assert_eq!(f.text("file").await, "x");
     f.assert_sound().await;
 }

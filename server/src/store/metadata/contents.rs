@@ -176,7 +176,7 @@ pub(crate) async fn name_content<T: Tx>(
         .await?;
     if let Some((id, checksum)) = held {
         if checksum.is_none() && new.checksum.is_some() {
-            tx.execute(
+            tx.perform(
                 "UPDATE content SET checksum = $1 WHERE id = $2",
                 &[new.checksum.as_deref().into(), id.into()],
             )
@@ -212,7 +212,7 @@ async fn insert_content<T: Tx>(
         ContentBody::One(place) => (Some(place), None, None),
         ContentBody::Map(map) => (None, Some(map), None),
     };
-    tx.execute(
+    tx.perform(
         "INSERT INTO content (id, space_id, hash, key_number, size, profile, chunks, pack, off, \
          stored, map, checksum, at) VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         &[
@@ -234,21 +234,21 @@ async fn insert_content<T: Tx>(
     )
     .await?;
     if let Some(bytes) = hot.filter(|bytes| !bytes.is_empty()) {
-        tx.execute(
+        tx.perform(
             "INSERT INTO hot_chunk (content_id, data) VALUES ($1, $2)",
             &[id.into(), bytes.as_ref().into()],
         )
         .await?;
     }
     for pack in &new.packs {
-        tx.execute(
+        tx.perform(
             "INSERT INTO content_pack (pack, content_id) VALUES ($1, $2)",
             &[pack.0.into(), id.into()],
         )
         .await?;
     }
     for hook in &new.hooks {
-        tx.execute(
+        tx.perform(
             "INSERT INTO hook (space_id, id8, content_id) VALUES ($1, $2, $3) \
              ON CONFLICT DO NOTHING",
             &[change.space.0.into(), (*hook).into(), id.into()],
@@ -264,7 +264,7 @@ pub(crate) async fn maybe_dead<T: Tx>(
     content: ContentRef,
     now: Timestamp,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO maybe_dead (content_id, at) VALUES ($1, $2) ON CONFLICT (content_id) DO NOTHING",
         &[content.0.into(), now.0.into()],
     )

@@ -22,9 +22,23 @@ pub enum StoreError {
     /// The commit's outcome is not known; the caller must look before repeating.
     #[error("the outcome of the commit is unknown: {0}")]
     Unknown(String),
+    /// A newer version of this program has changed the form of the data.
+    #[error(
+        "the data has schema version {found}, this program knows versions up to {known}: \
+         use a newer nuage-server"
+    )]
+    NewerSchema {
+        /// The version of the data.
+        found: u64,
+        /// The newest version that this program knows.
+        known: u64,
+    },
     /// Stored data does not have the expected form.
     #[error("stored metadata is damaged: {0}")]
     Corrupt(String),
+    /// The database cannot be reached now, or is too busy; nothing happened, asking again may help.
+    #[error("the metadata database is not available: {0}")]
+    Unavailable(String),
     /// The store is stopping or has stopped.
     #[error("the metadata store is closed")]
     Closed,

@@ -139,11 +139,17 @@ impl Sqlite {
         &self.path
     }
 
+    /// Returns how many writes wait for the writer.
+    pub(crate) fn waiting_writes(&self) -> usize {
+        let state = lock(&self.queue.state);
+        state.foreground.len() + state.background.len()
+    }
+
     /// Announces a write that will come soon, so that a batch may wait for it.
     pub(crate) fn expect_write(&self) -> ExpectedWrite {
         lock(&self.queue.state).expected += 1;
         ExpectedWrite {
-            queue: Arc::clone(&self.queue),
+            queue: Some(Arc::clone(&self.queue)),
         }
     }
 
@@ -216,12 +222,22 @@ pub(crate) enum Urgency {
 /// A write that was announced; dropped when it is queued or given up.
 #[derive(Debug)]
 pub struct ExpectedWrite {
-    queue: Arc<Queue>,
+    /// `None`: on another engine, which does not wait for writes.
+    queue: Option<Arc<Queue>>,
+}
+
+impl ExpectedWrite {
+    /// Announces nothing.
+    pub(crate) fn ignored() -> Self {
+        Self { queue: None }
+    }
 }
 
 impl Drop for ExpectedWrite {
     fn drop(&mut self) {
-        lock(&self.queue.state).expected -= 1;
+        if let Some(queue) = &self.queue {
+            lock(&queue.state).expected -= 1;
+        }
     }
 }
 
@@ -599,6 +615,7 @@ fn connect(path: &Path, cache_bytes: u64) -> StoreResult<Connection> {
         // The checkpointer's thread does it.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        connection.execute_batch(&Engine::Sqlite.scratch())?;
         Ok(connection)
     };
     open().map_err(|error| store_error(&error))
@@ -616,10 +633,10 @@ fn migrate(connection: &mut Connection) -> StoreResult<()> {
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     if found > newest {
         drop(connection.execute_batch("ROLLBACK"));
-        return Err(StoreError::Database(format!(
-            "the data is of schema version {found}, this program knows versions up to {newest}: \
-             use a newer nuage-server"
-        )));
+        return Err(StoreError::NewerSchema {
+            found: found as u64,
+            known: newest as u64,
+        });
     }
     for text in dialect::MIGRATIONS.iter().skip(found) {
         connection
