@@ -22,6 +22,7 @@ pub mod error;
 pub mod feed;
 pub mod history;
 pub mod locks;
+pub mod migrate;
 pub mod nodes;
 pub mod packs;
 #[cfg(test)]

@@ -24,12 +24,14 @@
 //! transaction of its own and many at once: a counter that is part of the
 //! writer's transaction would make all writers of the installation take turns.
 
-mod connect;
+pub(crate) mod connect;
 mod numbers;
 mod schema;
 #[cfg(test)]
 pub(crate) mod test_server;
-mod transaction;
+#[cfg(test)]
+mod tests;
+pub(crate) mod transaction;
 mod writers;
 
 use std::future::Future;

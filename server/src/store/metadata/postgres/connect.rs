@@ -186,7 +186,7 @@ fn tls_connector(root_certificates: Option<&Path>) -> StoreResult<MakeRustlsConn
 }
 
 /// Translates an error of a statement; see also [`is_lost`].
-pub(super) fn store_error(error: &Error) -> StoreError {
+pub(crate) fn store_error(error: &Error) -> StoreError {
     let text = match error.as_db_error() {
         Some(answer) => format!("{} ({})", answer.message(), answer.code().code()),
         None => match error.source() {

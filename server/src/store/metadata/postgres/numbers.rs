@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use deadpool_postgres::Pool;
 use tokio::sync::Mutex;
+use tokio_postgres::types::Type;
 
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -65,7 +66,9 @@ impl Numbers {
         loop {
             let client = connection(&self.pool).await?;
             let taken = async {
-                let statement = client.prepare_cached(TAKE).await?;
+                let statement = client
+                    .prepare_typed_cached(TAKE, &[Type::TEXT, Type::INT8])
+                    .await?;
                 client.query_one(&statement, &[&name, &count]).await
             };
             match taken.await {

@@ -282,7 +282,7 @@ pub(super) enum CommitFault {
 }
 
 /// The error of an operation that went on after one of its statements had failed.
-fn swallowed() -> StoreError {
+pub(super) fn swallowed() -> StoreError {
     StoreError::Database("an operation went on after a statement had failed".into())
 }
 
@@ -336,13 +336,26 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
-/// A parameter of a statement that is still under way when its operation goes on.
-#[derive(Debug)]
-enum OwnedValue {
+/// A value that lives by itself: a parameter of a statement that is still under way when its
+/// operation goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwnedValue {
     Null,
     Int(i64),
     Text(String),
     Blob(Vec<u8>),
+}
+
+impl OwnedValue {
+    /// Returns it as a statement takes it.
+    pub(crate) fn borrowed(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(value) => Value::Int(*value),
+            Self::Text(value) => Value::Text(value),
+            Self::Blob(value) => Value::Blob(value),
+        }
+    }
 }
 
 impl From<&Value<'_>> for OwnedValue {
@@ -362,13 +375,7 @@ impl ToSql for OwnedValue {
         ty: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        let value = match self {
-            Self::Null => Value::Null,
-            Self::Int(value) => Value::Int(*value),
-            Self::Text(value) => Value::Text(value),
-            Self::Blob(value) => Value::Blob(value),
-        };
-        value.to_sql(ty, out)
+        self.borrowed().to_sql(ty, out)
     }
 
     fn accepts(ty: &Type) -> bool {

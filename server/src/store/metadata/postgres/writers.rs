@@ -26,6 +26,7 @@ use crate::store::metadata::postgres::connection;
 use crate::store::metadata::postgres::transaction::CommitFault;
 use crate::store::metadata::postgres::transaction::Fault;
 use crate::store::metadata::postgres::transaction::PostgresTx;
+use crate::store::metadata::postgres::transaction::swallowed;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::sqlite::Urgency;
 use crate::store::metadata::tx::Operation;
@@ -259,7 +260,7 @@ async fn attempt_under_savepoint(job: &mut dyn Job, tx: &mut PostgresTx<'_>) -> 
         return Ok(());
     }
     if succeeded {
-        job.set_error(settled.err().unwrap_or(StoreError::Closed));
+        job.set_error(settled.err().unwrap_or_else(swallowed));
     }
     tx.forget_fault();
     tx.control("ROLLBACK TO operation; RELEASE operation");
