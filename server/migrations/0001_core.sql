@@ -119,14 +119,17 @@ CREATE INDEX content_pack_content ON content_pack(content_id);
 CREATE TABLE pack (
   id {INT} PRIMARY KEY,
   uuid {BLOB} NOT NULL,
-  state {INT} NOT NULL,                 -- 0 open, 1 sealed, 2 moved
+  state {INT} NOT NULL,                 -- 0 open, 1 sealed, 2 moved (its file waits for the grace), 3 gone (only `moved` remains)
   bytes {INT} NOT NULL DEFAULT 0,
   at {INT} NOT NULL,                    -- opened
   sealed_at {INT},
   gone_at {INT},                        -- moved: when; its file goes after the grace
   moved {BLOB},
-  verified {INT});
+  verified {INT});                      -- when every frame was last read and hashed
 CREATE INDEX pack_state ON pack(state, id);
+CREATE TABLE pack_source (              -- which moved packs lead into a pack
+  pack {INT} NOT NULL, source {INT} NOT NULL, PRIMARY KEY (pack, source));
+CREATE INDEX pack_source_source ON pack_source(source);
 CREATE TABLE maybe_dead (content_id {INT} PRIMARY KEY, at {INT} NOT NULL);
 CREATE TABLE pack_work (pack {INT} PRIMARY KEY, at {INT} NOT NULL);
 

@@ -66,6 +66,11 @@ impl Clock {
         }
     }
 
+    /// Returns whether a test moves this clock, so that a jump means nothing.
+    pub fn is_moved(&self) -> bool {
+        self.offset_file.is_some()
+    }
+
     /// Returns the present moment.
     #[expect(
         clippy::disallowed_methods,

@@ -1,9 +1,15 @@
 //! The Nuage server: storage core, rules, and the protocols on top.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod dav;
 pub mod files;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod routes;
 pub mod size;
 pub mod store;
+pub mod telemetry;

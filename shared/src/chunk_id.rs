@@ -44,14 +44,15 @@ pub struct ChunkId(pub [u8; 32]);
 impl ChunkId {
     /// Returns the first eight bytes, little-endian: the form in which hooks are looked up.
     pub fn prefix8(&self) -> i64 {
-        let first = self.0.first_chunk::<8>();
-        first.map_or(0, |bytes| i64::from_le_bytes(*bytes))
+        self.0
+            .first_chunk::<8>()
+            .map_or(0, |bytes| i64::from_le_bytes(*bytes))
     }
 
     /// Returns whether this chunk is a hook: one in sixteen is.
     pub fn is_hook(&self) -> bool {
         let [.., last] = self.0;
-        last.is_multiple_of(16)
+        last.trailing_zeros() >= 4
     }
 }
 
@@ -93,3 +94,6 @@ impl ContentHasher {
         ContentId(*self.hasher.finalize().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,9 @@ impl Chunker {
         if !is_zip {
             return Some(cut);
         }
-        let member = window.get(ZIP_CHUNK_BYTES_MIN..cut).and_then(find_member);
+        // A signature may begin before the cut and end after it.
+        let seen = window.len().min(cut.saturating_add(ZIP_MEMBER.len() - 1));
+        let member = window.get(ZIP_CHUNK_BYTES_MIN..seen).and_then(find_member);
         Some(member.map_or(cut, |at| ZIP_CHUNK_BYTES_MIN + at))
     }
 }
@@ -174,3 +176,6 @@ fn find_member(bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,9 @@ pub enum FrameFault {
     /// A length is larger than the format allows.
     #[error("a length is impossible")]
     Length,
+    /// The entries of a footer are not sorted, so that a search in them would miss some.
+    #[error("the entries are out of order")]
+    Order,
 }
 
 /// Takes `N` bytes off the front.
@@ -252,13 +255,24 @@ impl Footer {
         }
         let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
-            entries.push(FooterEntry {
+            let entry = FooterEntry {
                 id: ChunkId(take(&mut rest)?),
                 offset: u64::from_le_bytes(take(&mut rest)?),
                 stored_bytes: u32::from_le_bytes(take(&mut rest)?),
                 plain_bytes: u32::from_le_bytes(take(&mut rest)?),
-            });
+            };
+            if entry.stored_bytes > FRAME_BYTES_MAX || entry.plain_bytes > FRAME_BYTES_MAX {
+                return Err(FrameFault::Length);
+            }
+            entries.push(entry);
         }
-        Ok(Self { entries })
+        if entries.is_sorted() {
+            Ok(Self { entries })
+        } else {
+            Err(FrameFault::Order)
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

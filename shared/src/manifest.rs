@@ -107,17 +107,16 @@ const LEAF_VERSION: u8 = 1;
 const KIND_LEAF: u8 = 1;
 const KIND_TREE: u8 = 2;
 
-fn low_byte(value: u64) -> u8 {
-    let [low, ..] = value.to_le_bytes();
-    low
-}
-
 fn put_number(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(low_byte(value) | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            bytes.push(low & 0x7f);
+            return;
+        }
+        bytes.push(low | 0x80);
     }
-    bytes.push(low_byte(value));
 }
 
 fn take_number(bytes: &mut &[u8]) -> Result<u64, MapFault> {
@@ -142,8 +141,15 @@ fn take_number(bytes: &mut &[u8]) -> Result<u64, MapFault> {
     Err(MapFault::Number)
 }
 
+/// Takes a number that has to fit into fewer bits.
+fn take_narrow<T: TryFrom<u64>>(bytes: &mut &[u8]) -> Result<T, MapFault> {
+    T::try_from(take_number(bytes)?)
+        .ok()
+        .ok_or(MapFault::Number)
+}
+
 fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
-    let value = u32::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?;
+    let value = take_narrow::<u32>(bytes)?;
     if value > FRAME_BYTES_MAX {
         Err(MapFault::Number)
     } else {
@@ -152,9 +158,7 @@ fn take_length(bytes: &mut &[u8]) -> Result<u32, MapFault> {
 }
 
 fn take_pack(bytes: &mut &[u8]) -> Result<PackId, MapFault> {
-    i64::try_from(take_number(bytes)?)
-        .map(PackId)
-        .map_err(|_cause| MapFault::Number)
+    take_narrow(bytes).map(PackId)
 }
 
 fn take_id(bytes: &mut &[u8]) -> Result<ChunkId, MapFault> {
@@ -165,7 +169,7 @@ fn take_id(bytes: &mut &[u8]) -> Result<ChunkId, MapFault> {
 
 /// Takes a count of things that take at least `bytes_each`, so that it never exceeds what is there.
 fn take_count(bytes: &mut &[u8], bytes_each: usize) -> Result<usize, MapFault> {
-    let count = usize::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?;
+    let count: usize = take_narrow(bytes)?;
     if count > bytes.len() / bytes_each {
         Err(MapFault::Short)
     } else {
@@ -247,9 +251,11 @@ fn place_chunks(
     mut chunks: impl ExactSizeIterator<Item = ((ChunkId, u32), u32)>,
 ) -> Result<Vec<ChunkRef>, MapFault> {
     let mut placed = Vec::with_capacity(chunks.len());
+    let mut last_end = None;
     for (pack, offset, frames) in runs {
         let mut offset = *offset;
-        if *frames == 0 {
+        // A run that goes on where the last one ended is not what encoding writes.
+        if *frames == 0 || last_end == Some((*pack, offset)) {
             return Err(MapFault::Number);
         }
         for _ in 0..*frames {
@@ -268,6 +274,7 @@ fn place_chunks(
                 place,
             });
         }
+        last_end = Some((*pack, offset));
     }
     if chunks.len() > 0 {
         Err(MapFault::Number)
@@ -330,7 +337,10 @@ fn take_leaf(bytes: &mut &[u8]) -> Result<LeafRef, MapFault> {
             stored_bytes: take_length(bytes)?,
         },
         leaf_id: take_id(bytes)?,
-        chunks: u32::try_from(take_number(bytes)?).map_err(|_cause| MapFault::Number)?,
+        chunks: take_narrow(bytes)?,
         plain_bytes: take_number(bytes)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

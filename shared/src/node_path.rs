@@ -149,3 +149,6 @@ impl std::fmt::Display for NodePath {
         self.0.iter().try_for_each(|name| write!(f, "/{}", name.0))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,21 +20,24 @@ use crate::store::metadata::tree::PatchProperties;
 use crate::store::metadata::tree::Touch;
 
 impl Files {
-    /// Makes a folder.
+    /// Makes a folder, with dead properties if there are any: all of it or nothing.
     pub async fn make_folder(
         &self,
         caller: &Caller,
         path: &NodePath,
+        patches: Vec<PropertyPatch>,
         precondition: &Precondition,
     ) -> FilesResult<Node> {
         let change = self.permit_change(caller, path)?;
-        let (path, precondition) = (path.clone(), precondition.clone());
         let make = MakeFolder {
             change,
             path: path.clone(),
-            precondition,
+            patches,
+            bytes_max: self.settings.property_bytes_max,
+            precondition: precondition.clone(),
         };
-        self.metadata.write(make).await.map_err(at(&path))
+        let written = self.metadata.write(make).await.map_err(at(path))?;
+        written.ok_or_else(|| FilesError::PropertiesTooLarge { path: path.clone() })
     }
 
     /// Moves or renames a node in one step, replacing the target if `overwrite`.
@@ -104,12 +107,13 @@ impl Files {
         self.metadata.write(delete).await.map_err(at(&path))
     }
 
-    /// Changes dead properties: all or none.
+    /// Changes dead properties, and the modification time if given: all or none.
     pub async fn patch_properties(
         &self,
         caller: &Caller,
         path: &NodePath,
         patches: Vec<PropertyPatch>,
+        modified_at: Option<Timestamp>,
         precondition: &Precondition,
     ) -> FilesResult<()> {
         let change = self.permit_change(caller, path)?;
@@ -117,6 +121,7 @@ impl Files {
             change,
             path: path.clone(),
             patches,
+            modified_at,
             bytes_max: self.settings.property_bytes_max,
             precondition: precondition.clone(),
         };

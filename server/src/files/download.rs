@@ -19,7 +19,7 @@ use crate::store::metadata::records::Content;
 use crate::store::metadata::records::Node;
 
 /// A file that is ready to be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Download {
     /// The file.
     pub node: Node,

@@ -22,11 +22,11 @@ mod upload;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::clock::Timestamp;
 use crate::files::upload::Reservations;
 use crate::store::chunks::ChunkStore;
 use crate::store::metadata::MetadataStore;
 
+pub use crate::clock::Timestamp;
 pub use crate::files::browse::Listing;
 pub use crate::files::download::Download;
 pub use crate::files::locks::LockRequest;

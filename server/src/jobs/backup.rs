@@ -1,12 +1,14 @@
 //! Backup of a data folder while it is in use, and restore into a new one.
 //!
 //! The database is copied first, as of one moment; then every pack that the copy
-//! names. Packs never change once sealed and are not deleted before the grace,
-//! so a backup taken again into the same folder copies only new ones. The new
-//! database takes its place in the backup last, by a rename: a backup that was
-//! cut off leaves the former one whole.
+//! names. Packs never change once sealed, and a lease keeps the files of those that
+//! are compacted meanwhile, so a backup taken again into the same folder copies only
+//! new ones. A segment that is still appended to is copied as it is: whatever the copy
+//! of the database names was durable in it before. The new database takes its place
+//! in the backup last, by a rename: a backup that was cut off leaves the former one whole.
 //!
 //! ```text
+//! DIR/.nuage-backup    marks the folder; locked while a backup runs
 //! DIR/backup.json      what this is: version, moment, history id, size
 //! DIR/metadata.db      the database
 //! DIR/secret.key       the installation's secret
@@ -16,45 +18,61 @@
 //!
 //! A restore begins a new line of history ([`BeginNewHistory`]), so that nothing
 //! that clients know from the lost future is ever used again for something else.
+//!
+//! # What surprises
+//!
+//! The backup holds the secret: whoever can read it can read everything.
 
+use std::collections::HashSet;
+use std::fs::DirBuilder;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nuage_shared::manifest::PackId;
+use rustix::fs::FlockOperation;
+use rustix::fs::flock;
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::store::chunks::pack_location;
+use crate::store::folder::CHUNKS_FOLDER;
+use crate::store::folder::DATABASE_FILE;
+use crate::store::folder::DataFolder;
+use crate::store::folder::SECRET_FILE;
+use crate::store::folder::SETTINGS_FILE;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::BeginNewHistory;
 use crate::store::metadata::backup::ReadHistoryId;
 use crate::store::metadata::backup::copy_database;
 use crate::store::metadata::error::StoreError;
+use crate::store::metadata::packs::BeginLease;
 use crate::store::metadata::packs::EndLease;
-use crate::store::metadata::packs::KeepLease;
 use crate::store::metadata::packs::LEASE_SECONDS;
 use crate::store::metadata::packs::ListPacks;
 use crate::store::metadata::packs::PackRow;
 use crate::store::metadata::packs::PackState;
+use crate::store::metadata::packs::RenewLease;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::sqlite::SqliteSettings;
-use nuage_shared::manifest::PackId;
 
-/// Name of the database in a data folder and in a backup.
-pub const DATABASE_FILE: &str = "metadata.db";
-/// Name of the installation's secret.
-pub const SECRET_FILE: &str = "secret.key";
-/// Name of the settings.
-pub const SETTINGS_FILE: &str = "nuage.toml";
-/// Name of the folder of packs.
-pub const CHUNKS_FOLDER: &str = "chunks";
+#[cfg(test)]
+mod tests;
+
+const MARK_FILE: &str = ".nuage-backup";
 const ABOUT_FILE: &str = "backup.json";
+const FRESH_DATABASE: &str = "metadata.db.new";
 const FORMAT_VERSION: u32 = 1;
+/// How often the lease shows a sign of life.
+const LEASE_RENEWED_SECONDS: i64 = 3_600;
+const LISTED_AT_ONCE: i64 = 1_000;
 
 /// What a backup says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// Version of this layout.
@@ -83,6 +101,12 @@ pub enum BackupError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no installation to back up.
+    #[error("{path} is no data folder")]
+    NoData {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// The folder is not a backup, or one of another version.
     #[error("{path} holds no backup that this program can read: {reason}")]
     NotABackup {
@@ -91,9 +115,21 @@ pub enum BackupError {
         /// Why.
         reason: String,
     },
-    /// The folder to restore into holds data already.
-    #[error("{path} is not empty: restore into a new folder")]
+    /// The folder holds something that is no backup, or data already.
+    #[error("{path} is not empty: name a new folder")]
     NotEmpty {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// The folder holds the backup of another installation.
+    #[error("{path} holds the backup of another installation: name another folder")]
+    OtherInstallation {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// Another backup into the same folder is running.
+    #[error("another backup into {path} is running")]
+    InUse {
         /// Which folder.
         path: PathBuf,
     },
@@ -103,13 +139,23 @@ pub enum BackupError {
         /// Its file.
         path: PathBuf,
     },
+    /// A pack is not as long as when it was sealed.
+    #[error("the pack {path} has {found_bytes} bytes, {sealed_bytes} were written")]
+    PackCut {
+        /// Its file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+        /// Its length when it was sealed.
+        sealed_bytes: u64,
+    },
 }
 
 /// The result of a backup or restore.
 pub type BackupResult<T> = Result<T, BackupError>;
 
 /// How far a long copy is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Packs done.
     pub packs: u64,
@@ -117,7 +163,7 @@ pub struct Progress {
     pub packs_total: u64,
     /// Bytes done, with those that were there already.
     pub bytes: u64,
-    /// Bytes in all.
+    /// Bytes in all, as far as they are known: a segment counts from when it is copied.
     pub bytes_total: u64,
     /// Bytes really copied.
     pub copied_bytes: u64,
@@ -128,126 +174,282 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     move |source| BackupError::File { path, source }
 }
 
+/// Runs work on files off the async threads.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> BackupResult<T> + Send + 'static,
+) -> BackupResult<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(BackupError::Store(StoreError::Closed)))
+}
+
 /// Backs a data folder up into `target`, which is made or brought up to date.
 ///
-/// `report` is called after each pack.
+/// `live` is the data folder's open database. `report` is called after each pack.
 pub async fn backup(
-    data: &Path,
+    live: &MetadataStore,
+    data: &DataFolder,
     target: &Path,
     clock: &Clock,
     mut report: impl FnMut(Progress) + Send,
 ) -> BackupResult<About> {
-    let live = MetadataStore::open_sqlite(&data.join(DATABASE_FILE), SqliteSettings::default())?;
-    let lease: [u8; 16] = rand::random();
-    let now = clock.now();
-    let keep = KeepLease {
-        lease,
-        space: SpaceId(0),
-        begun_at: now,
-        until: now.plus_seconds(LEASE_SECONDS),
-        contents: Vec::new(),
+    let marked = {
+        let (data, target) = (data.clone(), target.to_owned());
+        on_disk(move || take_target(&data, &target)).await?
     };
-    live.write(keep).await?;
-    let result = copy_out(data, target, clock, &mut report).await;
-    live.write(EndLease { lease, at: clock.now() }).await?;
-    tokio::task::spawn_blocking(move || live.close()).await.ok();
+    let lease = Lease::begin(live, clock).await?;
+    let result = copy_out(data, target, lease, &mut report).await;
+    lease.end().await?;
+    drop(marked);
     result
 }
 
+/// Protects the packs that the copied database will name.
+#[derive(Clone, Copy)]
+struct Lease<'a> {
+    id: [u8; 16],
+    live: &'a MetadataStore,
+    clock: &'a Clock,
+    renewed_at: Timestamp,
+}
+
+impl<'a> Lease<'a> {
+    async fn begin(live: &'a MetadataStore, clock: &'a Clock) -> BackupResult<Self> {
+        let now = clock.now();
+        let id = rand::random();
+        let begin = BeginLease {
+            id,
+            space: SpaceId(0),
+            begun: now,
+            until: now.plus_seconds(LEASE_SECONDS),
+            contents: Vec::new(),
+        };
+        live.write(begin).await?;
+        Ok(Self {
+            id,
+            live,
+            clock,
+            renewed_at: now,
+        })
+    }
+
+    /// Shows a sign of life now and then; fails when the lease ended all the same.
+    async fn keep(&mut self) -> BackupResult<()> {
+        let now = self.clock.now();
+        if now < self.renewed_at.plus_seconds(LEASE_RENEWED_SECONDS) {
+            return Ok(());
+        }
+        let renew = RenewLease {
+            id: self.id,
+            until: now.plus_seconds(LEASE_SECONDS),
+            contents: Vec::new(),
+        };
+        self.live.write(renew).await?;
+        self.renewed_at = now;
+        Ok(())
+    }
+
+    async fn end(self) -> BackupResult<()> {
+        Ok(self.live.write(EndLease { id: self.id }).await?)
+    }
+}
+
+/// Makes sure that `target` is a backup of this installation, or new; locks it.
+fn take_target(data: &DataFolder, target: &Path) -> BackupResult<File> {
+    if !data.database().exists() {
+        let path = data.path().to_owned();
+        return Err(BackupError::NoData { path });
+    }
+    make_folder(target)?;
+    let mark = target.join(MARK_FILE);
+    if !mark.exists() && !is_empty(target)? {
+        let path = target.to_owned();
+        return Err(BackupError::NotEmpty { path });
+    }
+    let held = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&mark)
+        .map_err(file_error(&mark))?;
+    if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let path = target.to_owned();
+        return Err(BackupError::InUse { path });
+    }
+    let secret = |folder: &Path| std::fs::read(folder.join(SECRET_FILE)).ok();
+    let kept = secret(target);
+    if kept.is_some() && kept != secret(data.path()) {
+        let path = target.to_owned();
+        return Err(BackupError::OtherInstallation { path });
+    }
+    Ok(held)
+}
+
+fn make_folder(path: &Path) -> BackupResult<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(file_error(path))
+}
+
+fn is_empty(folder: &Path) -> BackupResult<bool> {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(file_error(folder)(error)),
+    }
+}
+
 async fn copy_out(
-    data: &Path,
+    data: &DataFolder,
     target: &Path,
-    clock: &Clock,
+    mut lease: Lease<'_>,
     report: &mut (impl FnMut(Progress) + Send),
 ) -> BackupResult<About> {
-    std::fs::create_dir_all(target).map_err(file_error(target))?;
-    let taken_at_seconds = clock.now().seconds();
-    let fresh = target.join("metadata.db.new");
-    remove_database(&fresh)?;
-    let (from, to) = (data.join(DATABASE_FILE), fresh.clone());
-    tokio::task::spawn_blocking(move || copy_database(&from, &to))
-        .await
-        .map_err(|_| StoreError::Closed)??;
-    let copy = MetadataStore::open_sqlite(&fresh, SqliteSettings::default())?;
+    let taken_at_seconds = lease.clock.now().seconds();
+    let fresh = target.join(FRESH_DATABASE);
+    let (from, to) = (data.database(), fresh.clone());
+    on_disk(move || {
+        remove_database(&to)?;
+        Ok(copy_database(&from, &to)?)
+    })
+    .await?;
+    let copy = open_copy(&fresh).await?;
     let history_id = copy.read(ReadHistoryId).await?.unwrap_or_default();
     let packs = all_packs(&copy).await?;
-    tokio::task::spawn_blocking(move || copy.close()).await.ok();
+    close_copy(copy).await?;
 
-    let bytes_total = packs.iter().map(|pack| pack.size_bytes).sum();
-    let packs_total = packs.len() as u64;
-    let mut progress = Progress { packs_total, bytes_total, ..Progress::default() };
+    let mut progress = Progress::of(&packs);
     for pack in &packs {
-        let name = pack_location(&pack.uuid);
-        let from = data.join(CHUNKS_FOLDER).join(&name);
-        let to = target.join(CHUNKS_FOLDER).join(&name);
-        progress.copied_bytes += copy_pack(pack, from, to).await?;
-        progress.packs += 1;
-        progress.bytes += pack.size_bytes;
+        lease.keep().await?;
+        let from = data.chunks();
+        let to = target.join(CHUNKS_FOLDER);
+        progress.advance(pack, copy_pack(pack.clone(), from, to).await?);
         report(progress);
-    }
-    for name in [SECRET_FILE, SETTINGS_FILE] {
-        let from = data.join(name);
-        if from.exists() {
-            copy_file(&from, &target.join(name))?;
-        }
     }
     let about = About {
         version: FORMAT_VERSION,
         taken_at_seconds,
         history_id,
-        packs: packs_total,
-        pack_bytes: bytes_total,
+        packs: progress.packs_total,
+        pack_bytes: progress.bytes_total,
     };
-    sync(&fresh)?;
-    std::fs::rename(&fresh, target.join(DATABASE_FILE)).map_err(file_error(&fresh))?;
-    remove_database(&fresh)?;
-    write_about(target, &about)?;
-    forget_other_packs(target, &packs)?;
-    Ok(about)
+    let (data, target) = (data.clone(), target.to_owned());
+    on_disk(move || {
+        copy_small_files(data.path(), &target)?;
+        put_database(&fresh, &target.join(DATABASE_FILE))?;
+        write_about(&target, &about)?;
+        forget_other_packs(&target, &packs)?;
+        Ok(about)
+    })
+    .await
 }
 
-/// Lists the packs whose files the copy needs.
+impl Progress {
+    fn of(packs: &[PackRow]) -> Self {
+        Self {
+            packs_total: packs.len() as u64,
+            bytes_total: packs.iter().map(|pack| pack.size_bytes).sum(),
+            ..Self::default()
+        }
+    }
+
+    fn advance(&mut self, pack: &PackRow, copied: CopiedPack) {
+        self.packs += 1;
+        self.bytes += copied.file_bytes;
+        self.bytes_total += copied.file_bytes.saturating_sub(pack.size_bytes);
+        self.copied_bytes += copied.copied_bytes;
+    }
+}
+
+async fn open_copy(path: &Path) -> BackupResult<MetadataStore> {
+    let path = path.to_owned();
+    on_disk(move || {
+        Ok(MetadataStore::open_sqlite(
+            &path,
+            SqliteSettings::default(),
+        )?)
+    })
+    .await
+}
+
+async fn close_copy(copy: MetadataStore) -> BackupResult<()> {
+    on_disk(move || {
+        copy.close();
+        Ok(())
+    })
+    .await
+}
+
+/// Lists the packs whose files the copy needs: frames of compacted ones lie elsewhere.
 async fn all_packs(copy: &MetadataStore) -> BackupResult<Vec<PackRow>> {
     let mut packs = Vec::new();
     for state in [PackState::Open, PackState::Sealed] {
         let mut after = PackId(0);
         loop {
-            let page = copy.read(ListPacks { state, after, limit: 1_000 }).await?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
+            let list = ListPacks {
+                state,
+                after,
+                limit: LISTED_AT_ONCE,
+            };
+            let page = copy.read(list).await?;
+            let Some(end) = page.last() else { break };
+            after = end.id;
             packs.extend(page);
         }
     }
     Ok(packs)
 }
 
-/// Copies a pack unless it is there already; returns the bytes copied.
-async fn copy_pack(pack: &PackRow, from: PathBuf, to: PathBuf) -> BackupResult<u64> {
-    let is_sealed = pack.state == PackState::Sealed;
-    tokio::task::spawn_blocking(move || {
-        let found = match std::fs::metadata(&from) {
-            Ok(found) => found,
+/// What became of one pack.
+#[derive(Debug, Clone, Copy, Default)]
+struct CopiedPack {
+    file_bytes: u64,
+    copied_bytes: u64,
+}
+
+/// Copies a pack between two folders of packs, unless it is there already.
+async fn copy_pack(pack: PackRow, from: PathBuf, to: PathBuf) -> BackupResult<CopiedPack> {
+    on_disk(move || {
+        let name = pack_location(&pack.uuid);
+        let (from, to) = (from.join(&name), to.join(&name));
+        let is_sealed = pack.state == PackState::Sealed;
+        let found_bytes = match std::fs::metadata(&from) {
+            Ok(found) => found.len(),
             // A segment that was announced and has no file yet holds nothing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_sealed => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_sealed => {
+                return Ok(CopiedPack::default());
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(BackupError::PackMissing { path: from });
             }
             Err(error) => return Err(file_error(&from)(error)),
         };
-        let is_there = std::fs::metadata(&to).is_ok_and(|held| held.len() == found.len());
-        if is_there && is_sealed {
-            return Ok(0);
+        if is_sealed && found_bytes != pack.size_bytes {
+            return Err(BackupError::PackCut {
+                path: from,
+                found_bytes,
+                sealed_bytes: pack.size_bytes,
+            });
         }
-        copy_file(&from, &to)
+        let is_there = std::fs::metadata(&to).is_ok_and(|held| held.len() == found_bytes);
+        let copied_bytes = if is_there && is_sealed {
+            0
+        } else {
+            copy_file(&from, &to)?
+        };
+        Ok(CopiedPack {
+            file_bytes: found_bytes.max(copied_bytes),
+            copied_bytes,
+        })
     })
     .await
-    .map_err(|_| StoreError::Closed)?
 }
 
 /// Copies a file durably: under another name first, then renamed.
 fn copy_file(from: &Path, to: &Path) -> BackupResult<u64> {
     let folder = to.parent().unwrap_or(to);
-    std::fs::create_dir_all(folder).map_err(file_error(folder))?;
+    make_folder(folder)?;
     let mut partial = to.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
@@ -258,8 +460,28 @@ fn copy_file(from: &Path, to: &Path) -> BackupResult<u64> {
     Ok(bytes)
 }
 
+fn copy_small_files(from: &Path, to: &Path) -> BackupResult<()> {
+    for name in [SECRET_FILE, SETTINGS_FILE] {
+        let file = from.join(name);
+        if file.exists() {
+            copy_file(&file, &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 fn sync(path: &Path) -> BackupResult<()> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(file_error(path))
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(file_error(path))
+}
+
+/// Puts a closed database in its place, durably.
+fn put_database(fresh: &Path, place: &Path) -> BackupResult<()> {
+    sync(fresh)?;
+    std::fs::rename(fresh, place).map_err(file_error(fresh))?;
+    remove_database(fresh)?;
+    sync(place.parent().unwrap_or(place))
 }
 
 fn remove_database(path: &Path) -> BackupResult<()> {
@@ -288,11 +510,11 @@ fn write_about(target: &Path, about: &About) -> BackupResult<()> {
 
 /// Deletes packs of former backups that the present one does not name.
 fn forget_other_packs(target: &Path, packs: &[PackRow]) -> BackupResult<()> {
-    let named: std::collections::HashSet<PathBuf> = packs
-        .iter()
-        .map(|pack| target.join(CHUNKS_FOLDER).join(pack_location(&pack.uuid)))
-        .collect();
     let root = target.join(CHUNKS_FOLDER);
+    let named: HashSet<PathBuf> = packs
+        .iter()
+        .map(|pack| root.join(pack_location(&pack.uuid)))
+        .collect();
     if !root.exists() {
         return Ok(());
     }
@@ -312,59 +534,56 @@ fn forget_other_packs(target: &Path, packs: &[PackRow]) -> BackupResult<()> {
 }
 
 /// Restores a backup into `data`, which must be empty or not exist.
+///
+/// The database takes its place last: a restore that was cut off leaves no data
+/// folder that starts. `report` is called after each pack.
 pub async fn restore(
     source: &Path,
-    data: &Path,
+    data: &DataFolder,
     mut report: impl FnMut(Progress) + Send,
 ) -> BackupResult<About> {
-    let about = read_about(source)?;
-    let is_empty = match std::fs::read_dir(data) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(file_error(data)(error)),
+    let fresh = data.path().join(FRESH_DATABASE);
+    let about = {
+        let (source, data, fresh) = (source.to_owned(), data.clone(), fresh.clone());
+        on_disk(move || {
+            let about = read_about(&source)?;
+            if !is_empty(data.path())? {
+                let path = data.path().to_owned();
+                return Err(BackupError::NotEmpty { path });
+            }
+            make_folder(data.path())?;
+            copy_file(&source.join(DATABASE_FILE), &fresh)?;
+            Ok(about)
+        })
+        .await?
     };
-    if !is_empty {
-        return Err(BackupError::NotEmpty { path: data.to_owned() });
-    }
-    std::fs::create_dir_all(data).map_err(file_error(data))?;
-    // The database comes last: a restore that was cut off leaves no data folder that starts.
-    let fresh = data.join("metadata.db.new");
-    copy_file(&source.join(DATABASE_FILE), &fresh)?;
-    let copy = MetadataStore::open_sqlite(&fresh, SqliteSettings::default())?;
+    let copy = open_copy(&fresh).await?;
     let packs = all_packs(&copy).await?;
-    copy.write(BeginNewHistory { history_id: hex::encode(rand::random::<[u8; 16]>()) }).await?;
-    tokio::task::spawn_blocking(move || copy.close()).await.ok();
+    let history_id = hex::encode(rand::random::<[u8; 16]>());
+    copy.write(BeginNewHistory { history_id }).await?;
+    close_copy(copy).await?;
 
-    let mut progress = Progress {
-        packs_total: packs.len() as u64,
-        bytes_total: packs.iter().map(|pack| pack.size_bytes).sum(),
-        ..Progress::default()
-    };
+    let mut progress = Progress::of(&packs);
     for pack in &packs {
-        let name = pack_location(&pack.uuid);
-        let from = source.join(CHUNKS_FOLDER).join(&name);
-        progress.copied_bytes +=
-            copy_pack(pack, from, data.join(CHUNKS_FOLDER).join(&name)).await?;
-        progress.packs += 1;
-        progress.bytes += pack.size_bytes;
+        let from = source.join(CHUNKS_FOLDER);
+        progress.advance(pack, copy_pack(pack.clone(), from, data.chunks()).await?);
         report(progress);
     }
-    for name in [SECRET_FILE, SETTINGS_FILE] {
-        let from = source.join(name);
-        if from.exists() {
-            copy_file(&from, &data.join(name))?;
-        }
-    }
-    sync(&fresh)?;
-    std::fs::rename(&fresh, data.join(DATABASE_FILE)).map_err(file_error(&fresh))?;
-    remove_database(&fresh)?;
-    sync(data)?;
-    Ok(about)
+    let (source, data) = (source.to_owned(), data.clone());
+    on_disk(move || {
+        copy_small_files(&source, data.path())?;
+        put_database(&fresh, &data.database())?;
+        Ok(about)
+    })
+    .await
 }
 
 fn read_about(source: &Path) -> BackupResult<About> {
     let path = source.join(ABOUT_FILE);
-    let not = |reason: String| BackupError::NotABackup { path: source.to_owned(), reason };
+    let not = |reason: String| BackupError::NotABackup {
+        path: source.to_owned(),
+        reason,
+    };
     let text = std::fs::read(&path).map_err(|error| not(format!("{ABOUT_FILE}: {error}")))?;
     let about: About = serde_json::from_slice(&text).map_err(|error| not(error.to_string()))?;
     if about.version != FORMAT_VERSION {

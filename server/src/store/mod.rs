@@ -4,4 +4,5 @@
 //! names it, and is deleted late, when no transaction names it any more.
 
 pub mod chunks;
+pub mod folder;
 pub mod metadata;

@@ -88,6 +88,46 @@ impl MetadataFault {
     }
 }
 
+/// A space with whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedSpace {
+    /// The space.
+    pub space: SpaceId,
+    /// The sign-in name of its owner, or `group:` and the name of a group.
+    pub owner: String,
+}
+
+/// Lists spaces by number, archived ones included, a page at a time.
+#[derive(Debug)]
+pub struct ListSpaces {
+    /// The last space of the page before; 0 to begin.
+    pub past: SpaceId,
+    /// Most rows.
+    pub limit: i64,
+}
+
+impl Operation for ListSpaces {
+    type Output = Vec<OwnedSpace>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<OwnedSpace>> {
+        tx.rows(
+            "SELECT s.id, CASE s.kind WHEN 1 THEN a.name ELSE 'group:' || t.name END \
+             FROM space s LEFT JOIN account a ON a.id = s.owner_id \
+             LEFT JOIN team t ON t.id = s.owner_id WHERE s.id > $1 ORDER BY s.id LIMIT $2",
+            &[self.past.0.into(), self.limit.into()],
+            |row| {
+                let space = SpaceId(row.int(0)?);
+                let owner = row.opt_text(1)?;
+                Ok(OwnedSpace {
+                    owner: owner.unwrap_or_else(|| format!("space {}", space.0)),
+                    space,
+                })
+            },
+        )
+        .await
+    }
+}
+
 /// Tests what must be true of one space, on one snapshot.
 #[derive(Debug)]
 pub struct CheckSpace(pub SpaceId);

@@ -185,9 +185,12 @@ impl Fixture {
             .write(MakeFolder {
                 change: self.change(0),
                 path: path(at),
+                patches: Vec::new(),
+                bytes_max: 0,
                 precondition,
             })
             .await
+            .map(|made| made.expect("no properties are not too large"))
     }
 
     async fn mv(&self, from: &str, to: &str) -> StoreResult<Committed> {

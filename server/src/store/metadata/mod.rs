@@ -21,6 +21,7 @@ pub mod dialect;
 pub mod error;
 pub mod feed;
 pub mod history;
+pub mod jobs;
 pub mod locks;
 pub mod migrate;
 pub mod nodes;
@@ -30,6 +31,7 @@ mod plans;
 pub mod postgres;
 pub mod precondition;
 pub mod records;
+pub mod redirections;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;

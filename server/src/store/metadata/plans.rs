@@ -34,6 +34,7 @@ const GROWING: &[&str] = &[
     "content_pack",
     "pack",
     "maybe_dead",
+    "pack_source",
     "pack_work",
     "hist",
     "trash",
@@ -73,6 +74,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "SELECT s.id FROM space s WHERE s.id > $1",
         "a background job, over spaces, a page at a time",
     ),
+    (
+        "SELECT 1 FROM lease l WHERE l.until",
+        "the collector asks; leases are the few long uploads of this moment",
+    ),
 ];
 
 /// Fills a database so that the planner's statistics look like a real one's.
@@ -107,6 +112,7 @@ INSERT INTO lock SELECT 'l' || id, space_id, id, space_id, 0, 0, id, 1, NULL FRO
 INSERT INTO property SELECT id, 'DAV:', 'p' || id, '<p/>' FROM node WHERE id % 5 = 0;
 INSERT INTO maybe_dead SELECT id, id FROM content WHERE id % 17 = 0;
 INSERT INTO pack_work SELECT id, id FROM pack;
+INSERT INTO pack_source SELECT id, id + 1 FROM pack;
 INSERT INTO lease SELECT randomblob(16), id, id, id FROM account;
 INSERT INTO lease_content SELECT l.id, l.space_id FROM lease l;
 ANALYZE;

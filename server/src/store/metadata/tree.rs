@@ -41,18 +41,26 @@ pub struct MakeFolder {
     pub change: Change,
     /// Where.
     pub path: NodePath,
+    /// Dead properties to set.
+    pub patches: Vec<PropertyPatch>,
+    /// Bytes that the properties of one node may have together.
+    pub bytes_max: u64,
     /// The request's conditions.
     pub precondition: Precondition,
 }
 
 impl Operation for MakeFolder {
-    type Output = Node;
+    /// `None`: the properties would be too large, and nothing was changed.
+    type Output = Option<Node>;
 
     fn space(&self) -> Option<SpaceId> {
         Some(self.change.space)
     }
 
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Node>> {
+        if bytes_of(&self.patches) > self.bytes_max {
+            return Ok(None);
+        }
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
         let found = walk(tx, change.space, &self.path).await?;
@@ -87,8 +95,11 @@ impl Operation for MakeFolder {
             ],
         )
         .await?;
+        for patch in &self.patches {
+            apply_patch(tx, id, patch).await?;
+        }
         touch_above(tx, above, seq, Growth::default()).await?;
-        Ok(node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?)
+        Ok(Some(node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?))
     }
 }
 
@@ -399,15 +410,26 @@ impl Operation for Touch {
         .await?;
         let seq = space.first_seq;
         archive(tx, (node, 0), seq, change).await?;
-        tx.perform(
-            "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END, \
-             mtime = $2, rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END WHERE id = $3",
-            &[seq.into(), self.modified_at.0.into(), node.id.0.into()],
-        )
-        .await?;
+        set_mtime(tx, node.id, self.modified_at, seq).await?;
         touch_above(tx, above, seq, Growth::default()).await?;
         Ok(node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?)
     }
+}
+
+/// Gives a node another modification time, so a file another ETag.
+async fn set_mtime<T: Tx>(
+    tx: &mut T,
+    node: NodeId,
+    modified_at: Timestamp,
+    seq: i64,
+) -> StoreResult<()> {
+    tx.execute(
+        "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END, \
+         mtime = $2, rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END WHERE id = $3",
+        &[seq.into(), modified_at.0.into(), node.0.into()],
+    )
+    .await?;
+    Ok(())
 }
 
 /// Changes dead properties of a node: all or none.
@@ -419,6 +441,8 @@ pub struct PatchProperties {
     pub path: NodePath,
     /// In the order of the request.
     pub patches: Vec<PropertyPatch>,
+    /// Sets the modification time as well.
+    pub modified_at: Option<Timestamp>,
     /// Bytes that the properties of one node may have together.
     pub bytes_max: u64,
     /// The request's conditions.
@@ -461,6 +485,9 @@ impl Operation for PatchProperties {
             &[seq.into(), node.id.0.into()],
         )
         .await?;
+        if let Some(modified_at) = self.modified_at {
+            set_mtime(tx, node.id, modified_at, seq).await?;
+        }
         if !self.path.is_root() {
             touch_above(tx, found.above()?, seq, Growth::default()).await?;
         }
@@ -479,18 +506,22 @@ impl PatchProperties {
                 |row| row.int(0),
             )
             .await?;
-        let added: usize = self
-            .patches
-            .iter()
-            .map(|patch| match patch {
-                PropertyPatch::Set(property) => {
-                    property.namespace.len() + property.name.len() + property.xml.len()
-                }
-                PropertyPatch::Remove { .. } => 0,
-            })
-            .sum();
-        Ok(held.unwrap_or(0).unsigned_abs() + added as u64)
+        Ok(held.unwrap_or(0).unsigned_abs() + bytes_of(&self.patches))
     }
+}
+
+/// Returns the bytes of the properties that are set.
+fn bytes_of(patches: &[PropertyPatch]) -> u64 {
+    let bytes: usize = patches
+        .iter()
+        .map(|patch| match patch {
+            PropertyPatch::Set(property) => {
+                property.namespace.len() + property.name.len() + property.xml.len()
+            }
+            PropertyPatch::Remove { .. } => 0,
+        })
+        .sum();
+    bytes as u64
 }
 
 async fn apply_patch<T: Tx>(tx: &mut T, node: NodeId, patch: &PropertyPatch) -> StoreResult<()> {

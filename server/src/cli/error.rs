@@ -1,0 +1,114 @@
+//! Why a command did not do what it was asked, and with which exit code it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use metrics_exporter_prometheus::BuildError;
+
+use crate::app::AppError;
+use crate::config::ConfigError;
+use crate::http::tls::TlsError;
+use crate::identity::error::AdminError;
+use crate::jobs::backup::BackupError;
+use crate::jobs::requests::RequestError;
+use crate::jobs::schedule::JobFault;
+use crate::store::chunks::ChunkError;
+use crate::store::metadata::error::StoreError;
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+const NEWER_DATA: u8 = 3;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// A change of accounts did not happen.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The backup or restore stopped.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The work of a job could not be done.
+    #[error(transparent)]
+    Job(#[from] JobFault),
+    /// The server that has the packs did not do it.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The figures cannot be gathered.
+    #[error("figures cannot be gathered: {0}")]
+    Figures(#[from] BuildError),
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Threads cannot be started.
+    #[error("the program cannot start its threads: {0}")]
+    Runtime(#[source] io::Error),
+    /// The standard output or input cannot be used.
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[from] io::Error),
+    /// A question could not be asked.
+    #[error("this deletes something: repeat it with --yes")]
+    NotConfirmable,
+    /// The answer was no.
+    #[error("nothing was changed")]
+    NotConfirmed,
+    /// The two passwords differ.
+    #[error("the two passwords are not the same")]
+    PasswordsDiffer,
+    /// No password came.
+    #[error("no password came on the standard input")]
+    NoPassword,
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::App(error.into())
+    }
+}
+
+impl From<ChunkError> for CliError {
+    fn from(error: ChunkError) -> Self {
+        Self::App(error.into())
+    }
+}
+
+impl CliError {
+    /// Returns with what the process ends.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        let code = match self {
+            Self::Config(_) => WRONG_USAGE,
+            Self::App(AppError::Store(StoreError::NewerSchema { .. }))
+            | Self::Backup(BackupError::Store(StoreError::NewerSchema { .. })) => NEWER_DATA,
+            Self::App(_)
+            | Self::Admin(_)
+            | Self::Backup(_)
+            | Self::Job(_)
+            | Self::Request(_)
+            | Self::Tls(_)
+            | Self::Figures(_)
+            | Self::Listen { .. }
+            | Self::Runtime(_)
+            | Self::Terminal(_)
+            | Self::NotConfirmable
+            | Self::NotConfirmed
+            | Self::PasswordsDiffer
+            | Self::NoPassword => FAILED,
+        };
+        ExitCode::from(code)
+    }
+}

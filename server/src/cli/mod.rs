@@ -1,0 +1,263 @@
+//! The command line: what may be typed, and what each command does.
+//!
+//! A command reads the settings, opens what it needs of the data folder, and works
+//! whether or not a server is running on the same data. What it prints to the standard
+//! output is its result; everything else goes to the standard error.
+//!
+//! Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 the data was written by a
+//! newer version. `check` has its own: 0 clean, 1 repaired, 2 damaged, 3 could not check.
+
+mod backup;
+mod check;
+mod collect;
+mod error;
+mod group;
+mod output;
+mod packs;
+mod password;
+mod quota;
+mod reference;
+mod serve;
+mod token;
+mod user;
+mod values;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
+
+use crate::app::Ground;
+use crate::cli::error::CliError;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::config::unknown_variables;
+use crate::store::folder::DataFolder;
+use crate::telemetry::begin_command_logging;
+
+/// Names the file that moves the clock, in tests.
+const CLOCK_FILE: &str = "NUAGE_TEST_CLOCK_FILE";
+
+/// Threads of a command: one works, one says how far it is.
+const COMMAND_THREADS: usize = 2;
+/// With what `check` ends when it could not do its work.
+const COULD_NOT_CHECK: u8 = 3;
+
+/// Stores people's files and serves them over WebDAV.
+#[derive(Debug, Parser)]
+#[command(name = "nuage-server", version, propagate_version = true)]
+struct Arguments {
+    /// The data folder; made if it does not exist.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "NUAGE_DATA_DIR",
+        default_value = "./nuage-data",
+        global = true
+    )]
+    data_dir: PathBuf,
+    /// The settings; DATA_DIR/nuage.toml if not given.
+    #[arg(long, value_name = "FILE", env = "NUAGE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves files until it is told to stop (SIGTERM or Ctrl-C).
+    Serve(serve::Serve),
+    #[command(flatten)]
+    OnGround(OnGround),
+    /// Makes a data folder from a backup; it must not hold anything yet.
+    Restore(backup::Restore),
+    /// Shows settings.
+    #[command(subcommand)]
+    Config(Config),
+    /// Prints a page of docs/reference.
+    #[command(subcommand, hide = true)]
+    Reference(reference::Reference),
+}
+
+/// Commands that work on accounts and metadata, beside a server or without one.
+#[derive(Debug, Subcommand)]
+enum OnGround {
+    /// Manages people.
+    #[command(subcommand)]
+    User(user::User),
+    /// Manages app passwords: what programs sign in with.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Manages groups of people.
+    #[command(subcommand)]
+    Group(group::Group),
+    /// Shows or sets how much a user or a group may store.
+    #[command(subcommand)]
+    Quota(quota::Quota),
+    /// Copies the data into a folder, also while a server is running.
+    ///
+    /// The folder then holds the secret of the installation: keep it as safe as the data.
+    Backup(backup::Backup),
+    /// Reads and tests everything that is stored; exit code 0: clean, 1: repaired, 2: damaged.
+    ///
+    /// A running server does it while it serves.
+    Check(check::Check),
+    /// Deletes bytes that nothing names any more; the server does so by itself now and then.
+    Gc(collect::Collect),
+}
+
+impl OnGround {
+    /// Only what puts something into an installation may begin one.
+    fn existence(&self) -> Existence {
+        match self {
+            Self::User(user::User::Add(_)) | Self::Group(group::Group::Add { .. }) => {
+                Existence::MadeIfMissing
+            }
+            Self::User(_)
+            | Self::Token(_)
+            | Self::Group(_)
+            | Self::Quota(_)
+            | Self::Backup(_)
+            | Self::Check(_)
+            | Self::Gc(_) => Existence::Required,
+        }
+    }
+
+    async fn run(&self, context: &Context, ground: &Ground) -> Result<ExitCode, CliError> {
+        match self {
+            Self::User(command) => command.run(context, ground).await?,
+            Self::Token(command) => command.run(ground).await?,
+            Self::Group(command) => command.run(context, ground).await?,
+            Self::Quota(command) => command.run(context, ground).await?,
+            Self::Backup(command) => command.run(ground).await?,
+            Self::Gc(command) => command.run(context, ground).await?,
+            Self::Check(command) => return command.run(context, ground).await,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Config {
+    /// Prints the settings that a server would use, as a file that can be edited.
+    Print,
+}
+
+/// Whether a command may make a data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existence {
+    Required,
+    MadeIfMissing,
+}
+
+/// What every command works with.
+struct Context {
+    folder: DataFolder,
+    settings: Settings,
+    clock: Clock,
+}
+
+impl Context {
+    fn of(arguments: &Arguments) -> Result<Self, CliError> {
+        let folder = DataFolder::new(arguments.data_dir.clone());
+        let file = arguments.config.clone();
+        let path = file.clone().unwrap_or_else(|| folder.settings());
+        let settings = Settings::load(&path, file.is_some(), environment())?;
+        let clock = match std::env::var_os(CLOCK_FILE) {
+            None => Clock::system(),
+            Some(file) => Clock::moved_by_file(file.into()),
+        };
+        Ok(Self {
+            folder,
+            settings,
+            clock,
+        })
+    }
+
+    /// Opens accounts and metadata; goes together with a running server. Blocks for a moment.
+    fn ground(&self, existence: Existence) -> Result<Ground, CliError> {
+        let (folder, clock) = (self.folder.clone(), self.clock.clone());
+        Ok(match existence {
+            Existence::Required => Ground::open(folder, &self.settings, clock)?,
+            Existence::MadeIfMissing => Ground::open_or_create(folder, &self.settings, clock)?,
+        })
+    }
+}
+
+/// Returns the variables of the environment that are text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string(), value.into_string());
+        name.ok().zip(value.ok())
+    })
+}
+
+/// Does what the arguments of the process say.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&error);
+            match arguments.command {
+                // Its lower codes say what it found.
+                Command::OnGround(OnGround::Check(_)) => ExitCode::from(COULD_NOT_CHECK),
+                _ => error.exit_code(),
+            }
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    if let Command::Reference(page) = &arguments.command {
+        page.run()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let context = Context::of(arguments)?;
+    match &arguments.command {
+        Command::Serve(command) => return command.run(context),
+        Command::OnGround(command) => {
+            let runtime = command_runtime()?;
+            let ground = context.ground(command.existence())?;
+            let done = runtime.block_on(command.run(&context, &ground));
+            ground.metadata.close();
+            return done;
+        }
+        Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
+        Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
+        Command::Reference(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes what the asynchronous part of a command runs on; its warnings go to the standard error.
+fn command_runtime() -> Result<Runtime, CliError> {
+    begin_command_logging();
+    warn_of_unknown_variables();
+    Builder::new_multi_thread()
+        .worker_threads(COMMAND_THREADS)
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)
+}
+
+fn warn_of_unknown_variables() {
+    for name in unknown_variables(environment()) {
+        tracing::warn!("{name} is not a setting and has no effect");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

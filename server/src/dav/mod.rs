@@ -1,0 +1,223 @@
+//! WebDAV (RFC 4918, classes 1, 2 and 3; RFC 4331 quota; RFC 5689 extended MKCOL), with the
+//! habits of the sync clients of the ownCloud family.
+//!
+//! [`request`] understands a request's line and headers once; a handler for each method reads
+//! the body if there is one, asks [`Files`] one question, and writes the answer. Every rule is
+//! the core's: conditions, locks, quota and rights are tested inside the transaction that
+//! changes something, so no handler tests anything before it.
+//!
+//! # Always true
+//!
+//! * A change is one call of the core: it happens as a whole or not at all.
+//! * An answer that began ends whole or visibly broken.
+//! * Nothing a client sends is held in memory beyond [`DavSettings::xml_bytes_max`];
+//!   bodies of files stream.
+//! * Paths come from URLs in one place ([`mount`]); nothing outside the mount is ever named.
+//!
+//! # What surprises
+//!
+//! OPTIONS, LOCK, UNLOCK and plain MKCOL go through the library dav-server ([`library`]),
+//! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
+
+mod arrange;
+mod error;
+mod get;
+pub mod if_header;
+mod library;
+pub mod mount;
+mod properties;
+mod propfind;
+mod proppatch;
+mod put;
+pub mod request;
+pub mod xml;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header;
+
+use crate::dav::error::DavError;
+use crate::dav::request::DavRequest;
+use crate::dav::request::Language;
+use crate::dav::request::RequestFault;
+use crate::dav::request::Verb;
+use crate::files::Files;
+use crate::files::Node;
+use crate::http::body;
+use crate::http::body::Body;
+use crate::http::body::RequestBody;
+use crate::identity::Caller;
+
+pub use crate::dav::mount::Mount;
+
+/// What an operator may choose.
+#[derive(Debug, Clone)]
+pub struct DavSettings {
+    /// Ends every `oc:id`, the same for the life of an installation: `oc` and ten letters or digits.
+    pub instance: String,
+    /// The largest XML body, in bytes.
+    pub xml_bytes_max: usize,
+    /// Whether PROPFIND with Depth: infinity lists a whole tree (streamed), or is refused.
+    pub may_list_everything: bool,
+}
+
+impl Default for DavSettings {
+    fn default() -> Self {
+        Self {
+            instance: "ocnuage00000".to_owned(),
+            xml_bytes_max: 1 << 20,
+            may_list_everything: true,
+        }
+    }
+}
+
+/// The WebDAV service.
+#[derive(Debug)]
+pub struct Dav {
+    files: Arc<Files>,
+    settings: DavSettings,
+}
+
+/// A request that was understood, with who asks and where their home is.
+#[derive(Debug)]
+struct Asked {
+    mount: Mount,
+    caller: Caller,
+    request: DavRequest,
+}
+
+impl Dav {
+    /// Builds the service over the core.
+    pub fn new(files: Arc<Files>, settings: DavSettings) -> Self {
+        Self { files, settings }
+    }
+
+    /// Answers a request of an authenticated caller, whose home appears under `mount`.
+    pub async fn serve(
+        &self,
+        mount: Mount,
+        caller: Caller,
+        request: Request<RequestBody>,
+    ) -> Response<Body> {
+        let mount = mount.normalized();
+        let (parts, mut body) = request.into_parts();
+        let language = Language::of(&parts.headers);
+        let parsed = DavRequest::parse(&mount, &parts.method, &parts.uri, &parts.headers);
+        let answer = match parsed {
+            Ok(request) => {
+                let asked = Asked {
+                    mount: mount.clone(),
+                    caller,
+                    request,
+                };
+                self.answer(asked, &parts.headers, &mut body).await
+            }
+            Err(fault) => Err(fault.into()),
+        };
+        let mut response = answer.unwrap_or_else(|error| {
+            tracing::debug!(%error, method = %parts.method, "a WebDAV request was refused");
+            let refusal = error.respond(&mount, language);
+            body::refuse_while_sending(&parts, body, refusal)
+        });
+        let nosniff = HeaderValue::from_static("nosniff");
+        response
+            .headers_mut()
+            .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        response
+    }
+
+    async fn answer(
+        &self,
+        asked: Asked,
+        headers: &HeaderMap,
+        body: &mut RequestBody,
+    ) -> Result<Response<Body>, DavError> {
+        match &asked.request.verb {
+            Verb::Options => library::options(self, &asked).await,
+            Verb::Get => get::get(self, &asked, headers, false).await,
+            Verb::Head => get::get(self, &asked, headers, true).await,
+            Verb::Put(head) => put::put(self, &asked, head, body).await,
+            Verb::Propfind(depth) => {
+                let xml = self.read_xml(body).await?;
+                propfind::propfind(self, &asked, *depth, xml).await
+            }
+            Verb::Proppatch => {
+                let xml = self.read_xml(body).await?;
+                proppatch::proppatch(self, &asked, &xml).await
+            }
+            Verb::Mkcol => {
+                let xml = self.read_xml(body).await?;
+                proppatch::mkcol(self, &asked, headers, &xml).await
+            }
+            Verb::Delete(depth) => arrange::delete(self, &asked, *depth).await,
+            Verb::Copy(transfer) => arrange::copy(self, &asked, transfer).await,
+            Verb::Move(transfer) => arrange::move_node(self, &asked, transfer).await,
+            Verb::Lock {
+                deep,
+                timeout_seconds,
+            } => {
+                let xml = self.read_xml(body).await?;
+                library::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
+            }
+            Verb::Unlock(token) => library::unlock(self, &asked, token).await,
+        }
+    }
+
+    async fn read_xml(&self, body: &mut RequestBody) -> Result<Bytes, DavError> {
+        Ok(body.read_limited(self.settings.xml_bytes_max).await?)
+    }
+
+    /// Puts the headers by which sync clients know a node: OC-FileId, and a file's ETag.
+    fn put_identity(&self, response: &mut Response<Body>, node: &Node) {
+        let mut set = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                let name = HeaderName::from_static(name);
+                response.headers_mut().insert(name, value);
+            }
+        };
+        let instance = &self.settings.instance;
+        set("oc-fileid", format!("{:08}{instance}", node.id.0));
+        if !node.is_folder() {
+            let etag = format!("\"{}\"", node.etag());
+            set("etag", etag.clone());
+            set("oc-etag", etag);
+        }
+    }
+}
+
+/// Returns an answer without a body.
+fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Returns 201 where something was made, 204 where something was replaced.
+fn created_or_replaced(created: bool) -> Response<Body> {
+    bare(if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::NO_CONTENT
+    })
+}
+
+/// Returns an XML answer.
+fn xml(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/xml; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The fault of a Depth that a method does not know.
+fn wrong_depth() -> DavError {
+    RequestFault::Header("Depth").into()
+}

@@ -1,0 +1,590 @@
+//! Live properties: one table of what there is, and how each is written.
+//!
+//! A [`Selection`] is compiled once from what a PROPFIND wants; then each node is written
+//! straight into the answer's text, one 200-propstat with what it has and one 404-propstat
+//! with what it has not. Values are never built as trees: a listing of 10 000 entries is
+//! some megabytes of text, and this is the loop that writes them.
+
+use std::fmt::Write;
+
+use crate::dav::mount::push_segment;
+use crate::dav::xml::DAV;
+use crate::dav::xml::Wanted;
+use crate::dav::xml::XmlName;
+use crate::dav::xml::push_escaped;
+use crate::files::Entry;
+use crate::files::ListingWants;
+use crate::files::Lock;
+use crate::files::QuotaState;
+use crate::files::Rights;
+use crate::files::Timestamp;
+use crate::http::download::content_type_of;
+
+/// The namespace of ownCloud's properties.
+const OC: &str = "http://owncloud.org/ns";
+/// The namespace of Nextcloud's properties.
+const NC: &str = "http://nextcloud.org/ns";
+
+/// What opens every multistatus: the prefixes that the table's tags use.
+pub(crate) const MULTISTATUS: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+    <d:multistatus xmlns:d=\"DAV:\" xmlns:oc=\"http://owncloud.org/ns\" \
+    xmlns:nc=\"http://nextcloud.org/ns\">";
+/// What closes it.
+pub(crate) const MULTISTATUS_END: &str = "</d:multistatus>\n";
+
+/// A property whose value the server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Live {
+    ResourceType,
+    ContentLength,
+    LastModified,
+    Etag,
+    ContentType,
+    DisplayName,
+    CreationDate,
+    SupportedLock,
+    LockDiscovery,
+    QuotaAvailable,
+    QuotaUsed,
+    Id,
+    FileId,
+    Size,
+    Permissions,
+    Checksums,
+    OwnerId,
+    OwnerDisplayName,
+    DataFingerprint,
+    ShareTypes,
+    IsMountRoot,
+    HasPreview,
+    CreationTime,
+    ContainedFiles,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+struct Column {
+    live: Live,
+    namespace: &'static str,
+    local: &'static str,
+    /// The name with the prefix that [`MULTISTATUS`] declares.
+    tag: &'static str,
+    /// RFC 4918 defines it, so `allprop` brings it (section 9.1).
+    is_in_all: bool,
+}
+
+macro_rules! table {
+    ($($live:ident $namespace:ident $prefix:literal $local:literal $all:literal)*) => {
+        /// Every live property.
+        const TABLE: &[Column] = &[$(Column {
+            live: Live::$live,
+            namespace: $namespace,
+            local: $local,
+            tag: concat!($prefix, ":", $local),
+            is_in_all: $all,
+        }),*];
+    };
+}
+
+table! {
+    ResourceType DAV "d" "resourcetype" true
+    ContentLength DAV "d" "getcontentlength" true
+    LastModified DAV "d" "getlastmodified" true
+    Etag DAV "d" "getetag" true
+    ContentType DAV "d" "getcontenttype" true
+    DisplayName DAV "d" "displayname" true
+    CreationDate DAV "d" "creationdate" true
+    SupportedLock DAV "d" "supportedlock" true
+    LockDiscovery DAV "d" "lockdiscovery" true
+    QuotaAvailable DAV "d" "quota-available-bytes" false
+    QuotaUsed DAV "d" "quota-used-bytes" false
+    Id OC "oc" "id" false
+    FileId OC "oc" "fileid" false
+    Size OC "oc" "size" false
+    Permissions OC "oc" "permissions" false
+    Checksums OC "oc" "checksums" false
+    OwnerId OC "oc" "owner-id" false
+    OwnerDisplayName OC "oc" "owner-display-name" false
+    DataFingerprint OC "oc" "data-fingerprint" false
+    ShareTypes OC "oc" "share-types" false
+    IsMountRoot NC "nc" "is-mount-root" false
+    HasPreview NC "nc" "has-preview" false
+    CreationTime NC "nc" "creation_time" false
+    ContainedFiles NC "nc" "contained-file-count" false
+}
+
+/// Returns whether the server alone says what this property is.
+pub(crate) fn is_protected(name: &XmlName) -> bool {
+    column_of(name).is_some()
+}
+
+fn column_of(name: &XmlName) -> Option<&'static Column> {
+    TABLE
+        .iter()
+        .find(|column| column.local == name.local && column.namespace == name.namespace)
+}
+
+/// What is the same for every node of one answer.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// Ends every `oc:id`.
+    pub(crate) instance: String,
+    /// Sign-in name of the space's owner.
+    pub(crate) owner: String,
+    /// The owner's name as people see it.
+    pub(crate) owner_shown: String,
+    /// What the caller may do.
+    pub(crate) rights: Rights,
+    /// The space's quota, where the selection needs it.
+    pub(crate) quota: Option<QuotaState>,
+    /// The URL prefix of the mount.
+    pub(crate) prefix: String,
+    /// The moment, for the rest of locks.
+    pub(crate) now: Timestamp,
+}
+
+/// The properties of an answer, compiled from the request.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    items: Vec<Item>,
+    /// Every dead property as well.
+    all_dead: bool,
+    /// Names only.
+    names: bool,
+    /// What a node has not is left out instead of reported.
+    is_minimal: bool,
+}
+
+#[derive(Debug)]
+enum Item {
+    Live(&'static Column),
+    /// A dead property, and the empty element that says it is not there.
+    Dead(XmlName, String),
+}
+
+impl Selection {
+    /// Compiles what a request wants.
+    pub(crate) fn new(wanted: &Wanted, is_minimal: bool) -> Self {
+        let of_all = |only_standard: bool| {
+            let columns = TABLE
+                .iter()
+                .filter(move |column| column.is_in_all || !only_standard);
+            columns.map(Item::Live)
+        };
+        match wanted {
+            Wanted::These(names) => Self {
+                items: names.iter().map(item_of).collect(),
+                all_dead: false,
+                names: false,
+                is_minimal,
+            },
+            Wanted::All { include } => {
+                let is_new = |item: &Item| !matches!(item, Item::Live(c) if c.is_in_all);
+                Self {
+                    items: of_all(true)
+                        .chain(include.iter().map(item_of).filter(is_new))
+                        .collect(),
+                    all_dead: true,
+                    names: false,
+                    // Nobody asked by name, so nothing is missing.
+                    is_minimal: is_minimal || include.is_empty(),
+                }
+            }
+            Wanted::Names => Self {
+                items: of_all(false).collect(),
+                all_dead: true,
+                names: true,
+                is_minimal: true,
+            },
+        }
+    }
+
+    fn has(&self, wanted: &[Live]) -> bool {
+        self.items
+            .iter()
+            .any(|item| matches!(item, Item::Live(column) if wanted.contains(&column.live)))
+    }
+
+    /// Returns what a listing must bring for these properties.
+    pub(crate) fn wants(&self) -> ListingWants {
+        ListingWants {
+            properties: self.all_dead || self.items.iter().any(|i| matches!(i, Item::Dead(..))),
+            locks: self.has(&[Live::LockDiscovery]),
+            checksums: self.has(&[Live::Checksums]),
+        }
+    }
+
+    /// Returns whether these properties need the space's quota.
+    pub(crate) fn wants_quota(&self) -> bool {
+        self.has(&[Live::QuotaAvailable, Live::QuotaUsed])
+    }
+
+    /// Writes one response element.
+    pub(crate) fn write(&self, out: &mut String, href: &str, entry: &Entry, facts: &Facts) {
+        out.push_str("<d:response><d:href>");
+        out.push_str(href);
+        out.push_str("</d:href><d:propstat><d:prop>");
+        let mut missing: Vec<&Item> = Vec::new();
+        for item in &self.items {
+            if !self.write_item(out, item, entry, facts) {
+                missing.push(item);
+            }
+        }
+        if self.all_dead {
+            self.write_all_dead(out, entry);
+        }
+        out.push_str("</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>");
+        if !missing.is_empty() && !self.is_minimal {
+            out.push_str("<d:propstat><d:prop>");
+            for item in missing {
+                match item {
+                    Item::Live(column) => push_empty(out, column.tag),
+                    Item::Dead(_, empty) => out.push_str(empty),
+                }
+            }
+            out.push_str("</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>");
+        }
+        out.push_str("</d:response>");
+    }
+
+    /// Writes a property; `false`: the node has it not, and nothing was written.
+    fn write_item(&self, out: &mut String, item: &Item, entry: &Entry, facts: &Facts) -> bool {
+        let start = out.len();
+        match item {
+            Item::Live(column) => {
+                out.push('<');
+                out.push_str(column.tag);
+                out.push('>');
+                let value_start = out.len();
+                let is_there = write_value(out, column.live, entry, facts);
+                if !is_there || self.names {
+                    out.truncate(start);
+                    if is_there {
+                        push_empty(out, column.tag);
+                    }
+                } else if out.len() == value_start {
+                    out.truncate(start);
+                    push_empty(out, column.tag);
+                } else {
+                    out.push_str("</");
+                    out.push_str(column.tag);
+                    out.push('>');
+                }
+                is_there
+            }
+            Item::Dead(name, _) => {
+                // With every dead property in the answer, this one is written with them.
+                let held = entry
+                    .properties
+                    .iter()
+                    .find(|held| held.name == name.local && held.namespace == name.namespace);
+                if let Some(held) = held.filter(|_| !self.all_dead) {
+                    out.push_str(&held.xml);
+                }
+                held.is_some()
+            }
+        }
+    }
+
+    fn write_all_dead(&self, out: &mut String, entry: &Entry) {
+        for property in &entry.properties {
+            if self.names {
+                push_empty_dead(out, &property.namespace, &property.name);
+            } else {
+                out.push_str(&property.xml);
+            }
+        }
+    }
+}
+
+fn item_of(name: &XmlName) -> Item {
+    column_of(name).map_or_else(
+        || {
+            let mut empty = String::new();
+            let prefixes = [(DAV, "d:"), (OC, "oc:"), (NC, "nc:"), ("", "")];
+            match prefixes.iter().find(|(known, _)| *known == name.namespace) {
+                Some((_, prefix)) => push_empty(&mut empty, &format!("{prefix}{}", name.local)),
+                None => push_empty_dead(&mut empty, &name.namespace, &name.local),
+            }
+            Item::Dead(name.clone(), empty)
+        },
+        Item::Live,
+    )
+}
+
+fn push_empty(out: &mut String, tag: &str) {
+    out.push('<');
+    out.push_str(tag);
+    out.push_str("/>");
+}
+
+/// Writes an element without content for a property that is not in the table.
+pub(crate) fn push_empty_dead(out: &mut String, namespace: &str, local: &str) {
+    let prefix = if namespace.is_empty() { "" } else { "x:" };
+    out.push('<');
+    out.push_str(prefix);
+    out.push_str(local);
+    if !namespace.is_empty() {
+        out.push_str(" xmlns:x=\"");
+        push_escaped(out, namespace);
+        out.push('"');
+    }
+    out.push_str("/>");
+}
+
+/// Writes a number, which a String always takes.
+fn push_number(out: &mut String, number: impl std::fmt::Display) {
+    let written = write!(out, "{number}");
+    debug_assert!(written.is_ok(), "a String takes everything");
+}
+
+/// Writes a value; `false`: this node has no such property.
+fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bool {
+    let node = &entry.node;
+    let is_folder = node.is_folder();
+    match live {
+        Live::ResourceType if is_folder => out.push_str("<d:collection/>"),
+        Live::ResourceType | Live::ShareTypes => {}
+        Live::ContentLength | Live::ContentType if is_folder => return false,
+        Live::ContentLength | Live::Size => push_number(out, node.size_bytes),
+        Live::ContentType => out.push_str(&content_type_of(&node.name)),
+        Live::LastModified => {
+            push_number(out, httpdate::HttpDate::from(node.mtime.system_time()));
+        }
+        Live::Etag => {
+            out.push_str("&quot;");
+            out.push_str(&node.etag());
+            out.push_str("&quot;");
+        }
+        Live::DisplayName if node.parent.is_none() => push_escaped(out, &facts.owner_shown),
+        Live::DisplayName => push_escaped(out, &node.name),
+        Live::CreationDate => match jiff::Timestamp::from_second(node.ctime.seconds()) {
+            Ok(created) => push_number(out, created),
+            Err(_) => return false,
+        },
+        Live::SupportedLock => out.push_str(SUPPORTED_LOCK),
+        Live::LockDiscovery => {
+            for lock in &entry.locks {
+                write_lock(out, lock, &facts.prefix, facts.now);
+            }
+        }
+        Live::QuotaAvailable | Live::QuotaUsed => {
+            return is_folder && write_quota(out, live, facts.quota);
+        }
+        Live::Id => push_number(out, format_args!("{:08}{}", node.id.0, facts.instance)),
+        Live::FileId => push_number(out, node.id.0),
+        Live::Permissions => out.push_str(permissions(is_folder, facts.rights)),
+        Live::Checksums => match &entry.checksum {
+            Some(checksum) => {
+                out.push_str("<oc:checksum>");
+                push_escaped(out, checksum);
+                out.push_str("</oc:checksum>");
+            }
+            None => return false,
+        },
+        Live::OwnerId => push_escaped(out, &facts.owner),
+        Live::OwnerDisplayName => push_escaped(out, &facts.owner_shown),
+        Live::DataFingerprint => return node.parent.is_none(),
+        Live::IsMountRoot | Live::HasPreview => out.push_str("false"),
+        Live::CreationTime => push_number(out, node.ctime.seconds()),
+        Live::ContainedFiles if is_folder => push_number(out, node.tree_files),
+        Live::ContainedFiles => return false,
+    }
+    true
+}
+
+/// The locks that can be had (RFC 4918 section 15.10).
+const SUPPORTED_LOCK: &str = "<d:lockentry><d:lockscope><d:exclusive/></d:lockscope>\
+    <d:locktype><d:write/></d:locktype></d:lockentry>\
+    <d:lockentry><d:lockscope><d:shared/></d:lockscope>\
+    <d:locktype><d:write/></d:locktype></d:lockentry>";
+
+/// Writes a quota property (RFC 4331); without a limit there is no such property.
+fn write_quota(out: &mut String, live: Live, quota: Option<QuotaState>) -> bool {
+    let Some(quota) = quota else {
+        return false;
+    };
+    match (live, quota.quota_bytes) {
+        (Live::QuotaUsed, _) => push_number(out, quota.used_bytes),
+        (_, Some(limit)) => push_number(out, limit.saturating_sub(quota.used_bytes)),
+        (_, None) => return false,
+    }
+    true
+}
+
+/// Returns rights in the letters of sync clients: Reshare, Get, Delete, reName, moVe, Write,
+/// Create files, maKe folders.
+fn permissions(is_folder: bool, rights: Rights) -> &'static str {
+    match (rights.may_change, is_folder) {
+        (true, true) => "RGDNVCK",
+        (true, false) => "RGDNVW",
+        (false, _) if rights.may_read => "G",
+        (false, _) => "",
+    }
+}
+
+/// Writes an activelock element (RFC 4918 section 14.1).
+pub(crate) fn write_lock(out: &mut String, lock: &Lock, prefix: &str, now: Timestamp) {
+    let scope = if lock.shared { "shared" } else { "exclusive" };
+    let depth = if lock.deep { "infinity" } else { "0" };
+    let rest_seconds = (lock.until.seconds() - now.seconds()).max(1);
+    push_number(
+        out,
+        format_args!(
+            "<d:activelock><d:locktype><d:write/></d:locktype>\
+             <d:lockscope><d:{scope}/></d:lockscope><d:depth>{depth}</d:depth>"
+        ),
+    );
+    out.push_str(lock.info.as_deref().unwrap_or_default());
+    push_number(
+        out,
+        format_args!("<d:timeout>Second-{rest_seconds}</d:timeout>"),
+    );
+    out.push_str("<d:locktoken><d:href>");
+    push_escaped(out, &lock.token);
+    out.push_str("</d:href></d:locktoken><d:lockroot><d:href>");
+    out.push_str(prefix);
+    for name in lock.path.names() {
+        out.push('/');
+        push_segment(out, name.as_str());
+    }
+    if lock.path.is_root() {
+        out.push('/');
+    }
+    out.push_str("</d:href></d:lockroot></d:activelock>");
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dav::xml::Element;
+    use crate::dav::xml::parse_propfind;
+    use crate::files::Node;
+    use crate::files::NodeId;
+    use crate::files::NodeKind;
+    use crate::files::Property;
+    use crate::files::SpaceId;
+
+    use super::*;
+
+    fn entry(kind: NodeKind) -> Entry {
+        let time = Timestamp::from_seconds(1_795_451_296);
+        Entry {
+            node: Node {
+                id: NodeId(42),
+                space: SpaceId(1),
+                parent: Some(NodeId(1)),
+                name: "a & b.txt".to_owned(),
+                kind,
+                seq: 9,
+                tree_seq: 9,
+                content: None,
+                size_bytes: 7,
+                tree_files: 1,
+                rev: 3,
+                mtime: time,
+                ctime: time,
+                flags: 0,
+            },
+            checksum: Some("SHA1:00".to_owned()),
+            properties: vec![Property {
+                namespace: "urn:x".to_owned(),
+                name: "mark".to_owned(),
+                xml: "<mark xmlns=\"urn:x\">1</mark>".to_owned(),
+            }],
+            locks: Vec::new(),
+        }
+    }
+
+    fn write(body: &str, is_minimal: bool, kind: NodeKind) -> String {
+        let facts = Facts {
+            instance: "ocabc".to_owned(),
+            owner: "ann".to_owned(),
+            owner_shown: "Ann <A>".to_owned(),
+            rights: Rights {
+                may_read: true,
+                may_change: true,
+                may_read_space: true,
+                reason: "",
+            },
+            quota: Some(QuotaState {
+                used_bytes: 3,
+                quota_bytes: Some(10),
+            }),
+            prefix: "/dav".to_owned(),
+            now: Timestamp(0),
+        };
+        let wanted = parse_propfind(body.as_bytes()).unwrap();
+        let mut out = MULTISTATUS.to_owned();
+        Selection::new(&wanted, is_minimal).write(&mut out, "/dav/x", &entry(kind), &facts);
+        out.push_str(MULTISTATUS_END);
+        Element::parse(out.as_bytes()).expect(&out);
+        out
+    }
+
+    const SYNC_CLIENT: &str = r#"<d:propfind xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns">
+        <d:prop><d:resourcetype/><d:getlastmodified/><d:getcontentlength/><d:getetag/><oc:size/>
+        <oc:id/><oc:fileid/><oc:downloadURL/><oc:permissions/><oc:checksums/><oc:data-fingerprint/>
+        <is-mount-root xmlns="http://nextcloud.org/ns"/></d:prop></d:propfind>"#;
+
+    #[test]
+    fn a_sync_client_gets_what_it_needs_and_hears_what_is_missing() {
+        let out = write(SYNC_CLIENT, false, NodeKind::File);
+        for part in [
+            "<d:resourcetype/>",
+            "<d:getlastmodified>Mon, 23 Nov 2026 16:28:16 GMT</d:getlastmodified>",
+            "<d:getcontentlength>7</d:getcontentlength>",
+            "<d:getetag>&quot;2a-3&quot;</d:getetag>",
+            "<oc:id>00000042ocabc</oc:id>",
+            "<oc:permissions>RGDNVW</oc:permissions>",
+            "<oc:checksums><oc:checksum>SHA1:00</oc:checksum></oc:checksums>",
+            "<nc:is-mount-root>false</nc:is-mount-root>",
+            "<d:propstat><d:prop><oc:downloadURL/><oc:data-fingerprint/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status>",
+        ] {
+            assert!(out.contains(part), "{part} is not in {out}");
+        }
+    }
+
+    #[test]
+    fn a_minimal_answer_leaves_out_what_is_missing() {
+        let out = write(SYNC_CLIENT, true, NodeKind::Folder);
+        assert!(!out.contains("404"), "{out}");
+        assert!(out.contains("<d:resourcetype><d:collection/></d:resourcetype>"));
+    }
+
+    #[test]
+    fn everything_means_the_standard_properties_and_the_dead_ones() {
+        let out = write("", false, NodeKind::File);
+        assert!(out.contains("<mark xmlns=\"urn:x\">1</mark>"), "{out}");
+        assert!(
+            out.contains("<d:displayname>a &amp; b.txt</d:displayname>"),
+            "{out}"
+        );
+        assert!(!out.contains("oc:id"), "{out}");
+        let include = r#"<propfind xmlns="DAV:"><allprop/><include><getetag/>
+            <mark xmlns="urn:x"/><id xmlns="http://owncloud.org/ns"/></include></propfind>"#;
+        let out = write(include, false, NodeKind::File);
+        for part in ["<oc:id>", "<d:getetag>", "<mark "] {
+            assert_eq!(out.matches(part).count(), 1, "{part}: {out}");
+        }
+    }
+
+    #[test]
+    fn names_come_without_values() {
+        let out = write(
+            "<propfind xmlns='DAV:'><propname/></propfind>",
+            false,
+            NodeKind::Folder,
+        );
+        assert!(out.contains("<d:getetag/>"), "{out}");
+        assert!(out.contains("<x:mark xmlns:x=\"urn:x\"/>"), "{out}");
+        assert!(!out.contains("getcontentlength"), "{out}");
+    }
+
+    #[test]
+    fn quota_belongs_to_folders() {
+        let body = "<propfind xmlns='DAV:'><prop><quota-available-bytes/></prop></propfind>";
+        let quota = "<d:quota-available-bytes>7</d:quota-available-bytes>";
+        assert!(write(body, false, NodeKind::Folder).contains(quota));
+        assert!(!write(body, false, NodeKind::File).contains(quota));
+    }
+}

@@ -1,0 +1,69 @@
+//! PUT: a body becomes the current version of a file.
+//!
+//! Everything that can be known beforehand (conditions, locks, rights, quota) is tested before the
+//! first byte of the body is asked for, so a client that waits for `100 Continue` sends nothing in
+//! vain. The new version appears when the core's commit is durable; a body that is cut short,
+//! too long, or not what its checksum says leaves the former one.
+
+use http::HeaderName;
+use http::HeaderValue;
+use http::Response;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use crate::dav::Asked;
+use crate::dav::Dav;
+use crate::dav::created_or_replaced;
+use crate::dav::error::DavError;
+use crate::dav::request::PutHead;
+use crate::dav::request::RequestFault;
+use crate::files::UploadRequest;
+use crate::http::body::Body;
+use crate::http::body::RequestBody;
+
+/// Answers a PUT.
+pub(crate) async fn put(
+    dav: &Dav,
+    asked: &Asked,
+    head: &PutHead,
+    body: &mut RequestBody,
+) -> Result<Response<Body>, DavError> {
+    let declared_bytes = declared_length(body.size_hint().exact(), head.announced_bytes)?;
+    let request = UploadRequest {
+        path: asked.request.path.clone(),
+        declared_bytes,
+        modified_at: head.modified_at,
+        created_at: head.created_at,
+        checksum: head.checksum.clone(),
+        precondition: asked.request.precondition.clone(),
+    };
+    let mut upload = dav.files.begin_upload(&asked.caller, request).await?;
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame?.into_data() {
+            upload.write(bytes).await?;
+        }
+    }
+    let committed = upload.finish().await?;
+    let mut response = created_or_replaced(committed.created);
+    dav.put_identity(&mut response, &committed.node);
+    let accepted = HeaderValue::from_static("accepted");
+    let headers = response.headers_mut();
+    if head.modified_at.is_some() {
+        headers.insert(HeaderName::from_static("x-oc-mtime"), accepted.clone());
+    }
+    if head.created_at.is_some() {
+        headers.insert(HeaderName::from_static("x-oc-ctime"), accepted);
+    }
+    Ok(response)
+}
+
+/// Returns the length of the file: that of the body where it has one, and no header may differ.
+fn declared_length(
+    exact: Option<u64>,
+    announced: Option<u64>,
+) -> Result<Option<u64>, RequestFault> {
+    match (exact, announced) {
+        (Some(exact), Some(announced)) if exact != announced => Err(RequestFault::Lengths),
+        (exact, announced) => Ok(exact.or(announced)),
+    }
+}

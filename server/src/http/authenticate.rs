@@ -1,0 +1,126 @@
+//! From the headers of a request to its [`Caller`], and from a refusal to its answer.
+//!
+//! Nothing here decides: identity does. A request without credentials is asked for
+//! them, whatever its method; clients begin with one such request and then send
+//! name and password with each.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use http::header::CONTENT_TYPE;
+use http::header::RETRY_AFTER;
+use http::header::WWW_AUTHENTICATE;
+
+use crate::http::body::Body;
+use crate::http::body::full;
+use crate::identity::Caller;
+use crate::identity::Identity;
+use crate::identity::error::IdentityError;
+
+/// What a client is asked for (RFC 7617 section 2.1: names and passwords are UTF-8).
+const CHALLENGE: &str = "Basic realm=\"Nuage\", charset=\"UTF-8\"";
+/// The longest credentials that are looked at, in bytes of their encoded form.
+const CREDENTIALS_BYTES_MAX: usize = 4 << 10;
+/// When somebody may come back who found the server busy, in seconds.
+const BUSY_SECONDS: u64 = 1;
+
+/// Finds out who sends a request.
+pub async fn authenticate(
+    identity: &Identity,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Result<Caller, IdentityError> {
+    let (name, secret) = basic_credentials(headers).ok_or(IdentityError::Unauthenticated)?;
+    identity.authenticate_basic(&name, &secret, client).await
+}
+
+/// Reads name and password of an `Authorization: Basic` header (RFC 7617).
+pub fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
+    let text = headers.get(AUTHORIZATION)?.as_bytes();
+    if text.len() > CREDENTIALS_BYTES_MAX {
+        return None;
+    }
+    let (scheme, encoded) = text.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let credentials = String::from_utf8(decoded).ok()?;
+    let (name, secret) = credentials.split_once(':')?;
+    Some((name.to_owned(), secret.to_owned()))
+}
+
+/// Makes the answer to somebody who was not let in.
+pub fn refuse(error: &IdentityError) -> Response<Body> {
+    let status = match error {
+        IdentityError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        IdentityError::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+        IdentityError::Busy | IdentityError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    if let IdentityError::Unavailable(source) = error {
+        tracing::error!(error = %source, "a sign-in could not be decided");
+    }
+    let mut response = Response::new(full(format!("{error}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(CONTENT_TYPE, text);
+    match error {
+        IdentityError::Unauthenticated => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        }
+        IdentityError::Throttled {
+            retry_after_seconds,
+        } => {
+            headers.insert(RETRY_AFTER, (*retry_after_seconds).into());
+        }
+        IdentityError::Busy | IdentityError::Unavailable(_) => {
+            headers.insert(RETRY_AFTER, BUSY_SECONDS.into());
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+
+    use super::basic_credentials;
+
+    fn read(header: &str) -> Option<(String, String)> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, header.parse().unwrap());
+        basic_credentials(&headers)
+    }
+
+    #[test]
+    fn a_password_may_hold_colons_and_any_letter() {
+        // ana:a:é
+        let expected = Some(("ana".to_owned(), "a:é".to_owned()));
+        assert_eq!(read("Basic YW5hOmE6w6k="), expected);
+        assert_eq!(read("basic  YW5hOmE6w6k= "), expected);
+    }
+
+    #[test]
+    fn what_is_no_basic_header_is_no_credentials() {
+        let long = format!("Basic {}", "YW5h".repeat(2_000));
+        for header in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic ???",
+            "Basic YW5h",
+            "Bearer YW5hOmE=",
+            &long,
+        ] {
+            assert_eq!(read(header), None, "{header}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The work that a server does by itself, each at its time.
+//!
+//! A job is due by the server's [`Clock`], which is looked at each second; so a
+//! clock that is set forward brings forward what is due, and one that is set back makes
+//! nothing wait longer than its period. A job that fails or panics is logged and tried
+//! again at its next time.
+//!
+//! # Always true
+//!
+//! * A job never runs twice at the same time.
+//! * When the server stops, jobs end at their next slice.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::jobs::maintenance::Maintenance;
+use crate::jobs::requests::answer_requests;
+use crate::store::chunks::ChunkError;
+use crate::store::metadata::MetadataStore;
+use crate::store::metadata::error::StoreError;
+use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::history::ReadSetting;
+use crate::store::metadata::history::WriteSetting;
+
+/// How often it is asked what is due, and what other processes have changed.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// How long after the start the first housekeeping waits.
+const HOUSEKEEPING_FIRST_SECONDS: i64 = 30;
+/// How long after the start the first collection waits.
+const COLLECT_FIRST_SECONDS: i64 = 600;
+/// When every stored byte was last read by the schedule: the name of the setting.
+const VERIFIED_AT: &str = "verified_at";
+const DAY_SECONDS: i64 = 86_400;
+
+/// How often each job runs, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Periods {
+    /// Moves of small contents to packs.
+    pub pack_seconds: i64,
+    /// What time ends.
+    pub housekeeping_seconds: i64,
+    /// Bytes that nothing names any more.
+    pub collect_seconds: i64,
+    /// Reading every stored byte; `None`: never.
+    pub verify_seconds: Option<i64>,
+}
+
+/// The jobs of a server.
+pub struct Schedule {
+    /// Who is told of changed accounts.
+    pub identity: Arc<Identity>,
+    /// Where asked jobs are.
+    pub metadata: Arc<MetadataStore>,
+    /// What is done.
+    pub maintenance: Arc<Maintenance>,
+    /// The source of time.
+    pub clock: Clock,
+    /// How often.
+    pub periods: Periods,
+}
+
+impl Schedule {
+    /// Begins all jobs; they end after `stop`, when the returned tracker is empty.
+    pub fn start(self, stop: &CancellationToken) -> TaskTracker {
+        let tracker = TaskTracker::new();
+        let shared = Arc::new(self);
+        let periods = shared.periods;
+        let spawn = |task: Task| {
+            let begun = Arc::clone(&shared).repeat(task, stop.clone());
+            tracker.spawn(begun);
+        };
+        spawn(Task::Pack(periods.pack_seconds));
+        spawn(Task::Housekeeping(periods.housekeeping_seconds));
+        spawn(Task::Collect(periods.collect_seconds));
+        if let Some(seconds) = periods.verify_seconds {
+            spawn(Task::Verify(seconds));
+        }
+        tracker.spawn(watch_accounts(Arc::clone(&shared.identity), stop.clone()));
+        tracker.spawn(answer_requests(
+            Arc::clone(&shared.metadata),
+            Arc::clone(&shared.maintenance),
+            shared.clock.clone(),
+            stop.clone(),
+        ));
+        tracker.close();
+        tracker
+    }
+
+    /// Runs one job whenever it is due, until `stop`.
+    async fn repeat(self: Arc<Self>, task: Task, stop: CancellationToken) {
+        let mut due = self.first_due(task).await;
+        while stop
+            .run_until_cancelled(tokio::time::sleep(TICK))
+            .await
+            .is_some()
+        {
+            let now = self.clock.now();
+            let next = now.plus_seconds(task.period_seconds());
+            if now < due && due <= next {
+                continue;
+            }
+            let run = Box::pin(observe(task.name(), &self.clock, self.run(task)));
+            if stop.run_until_cancelled(run).await.is_none() {
+                return;
+            }
+            due = self.clock.now().plus_seconds(task.period_seconds());
+        }
+    }
+
+    async fn first_due(&self, task: Task) -> Timestamp {
+        let now = self.clock.now();
+        match task {
+            Task::Pack(seconds) => now.plus_seconds(seconds),
+            Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
+            Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
+            // It is far between, so restarts must not put it off for ever.
+            Task::Verify(seconds) => match self.metadata.read(ReadSetting(VERIFIED_AT)).await {
+                Ok(Some(last)) => last.parse().map_or(now, Timestamp).plus_seconds(seconds),
+                Ok(None) => now.plus_seconds(DAY_SECONDS.min(seconds)),
+                Err(error) => {
+                    tracing::error!(%error, "it is not known when the data was last verified");
+                    now.plus_seconds(seconds)
+                }
+            },
+        }
+    }
+
+    async fn run(&self, task: Task) -> Result<(), JobFault> {
+        match task {
+            Task::Pack(_) => {
+                self.maintenance.pack().await?;
+            }
+            Task::Housekeeping(_) => {
+                self.maintenance.housekeeping().await?;
+                self.identity.sweep_throttles().await?;
+            }
+            Task::Collect(_) => {
+                let collected = self.maintenance.collect(false, &mut |_| {}).await?;
+                tracing::info!(?collected, "collected what nothing names any more");
+            }
+            Task::Verify(_) => {
+                let report = self.maintenance.check(false, &mut |_| {}).await?;
+                if report.is_clean() {
+                    tracing::info!("every stored byte was read and is sound");
+                } else {
+                    tracing::error!(?report, "stored data is damaged: run nuage-server check");
+                }
+                let now = self.clock.now();
+                let note = WriteSetting(VERIFIED_AT, now.0.to_string());
+                self.metadata.write_in_background(note).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A job with its period in seconds.
+#[derive(Debug, Clone, Copy)]
+enum Task {
+    Pack(i64),
+    Housekeeping(i64),
+    Collect(i64),
+    Verify(i64),
+}
+
+impl Task {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pack(_) => "pack",
+            Self::Housekeeping(_) => "housekeeping",
+            Self::Collect(_) => "collect",
+            Self::Verify(_) => "verify",
+        }
+    }
+
+    fn period_seconds(self) -> i64 {
+        match self {
+            Self::Pack(seconds)
+            | Self::Housekeeping(seconds)
+            | Self::Collect(seconds)
+            | Self::Verify(seconds) => seconds,
+        }
+    }
+}
+
+/// Notices each second what other processes changed of accounts.
+async fn watch_accounts(identity: Arc<Identity>, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(TICK))
+        .await
+        .is_some()
+    {
+        let watched: StoreResult<()> = identity.forget_changed().await;
+        if let Err(error) = watched {
+            tracing::error!(%error, "changed accounts could not be looked for; all credentials are forgotten");
+        }
+    }
+}
+
+/// Why a job did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum JobFault {
+    /// A store failed.
+    #[error(transparent)]
+    Chunks(#[from] ChunkError),
+    /// The metadata store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Runs a job, survives its panic, and counts how it ended.
+pub(crate) async fn observe<T, E: Display>(
+    name: &'static str,
+    clock: &Clock,
+    job: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    let began = Instant::now();
+    let ended = AssertUnwindSafe(job).catch_unwind().await;
+    let (outcome, result) = match ended {
+        Ok(Ok(value)) => ("done", Ok(value)),
+        Ok(Err(error)) => ("failed", Err(error.to_string())),
+        Err(panic) => ("panicked", Err(panic_text(panic.as_ref()).to_owned())),
+    };
+    if let Err(reason) = &result {
+        tracing::error!(job = name, outcome, reason, "a job did not end well");
+    }
+    metrics::counter!("nuage_job_runs_total", "job" => name, "outcome" => outcome).increment(1);
+    metrics::histogram!("nuage_job_seconds", "job" => name).record(began.elapsed().as_secs_f64());
+    let now = clock.now().seconds();
+    metrics::gauge!("nuage_job_last_run_seconds", "job" => name, "outcome" => outcome)
+        .set(i32::try_from(now).map_or(f64::INFINITY, f64::from));
+    result
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("the program panicked")
+}

@@ -1,0 +1,398 @@
+//! Which URL leads where: the table of the whole server, on one screen.
+//!
+//! Everything below a DAV address belongs to its adapter, whatever the method; a caller
+//! is known before it gets there. The rest are small answers of the server itself.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header::ACCEPT_LANGUAGE;
+use http::header::ALLOW;
+use http::header::CACHE_CONTROL;
+use http::header::CONTENT_LANGUAGE;
+use http::header::CONTENT_SECURITY_POLICY;
+use http::header::CONTENT_TYPE;
+use http::header::HOST;
+use http::header::LOCATION;
+use http::header::VARY;
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use metrics_exporter_prometheus::PrometheusHandle;
+use percent_encoding::percent_decode_str;
+use tokio_util::sync::CancellationToken;
+
+use crate::dav::Dav;
+use crate::dav::Mount;
+use crate::http::address::TrustedProxies;
+use crate::http::authenticate::authenticate;
+use crate::http::authenticate::refuse;
+use crate::http::body::Body;
+use crate::http::body::RequestBody;
+use crate::http::body::empty;
+use crate::http::body::full;
+use crate::http::observe::Handler;
+use crate::http::observe::LogNotes;
+use crate::http::observe::Peer;
+use crate::identity::Caller;
+use crate::identity::Identity;
+use crate::identity::names::AccountName;
+use crate::store::metadata::MetadataStore;
+use crate::telemetry::Gauges;
+
+const DAV: &str = "/dav";
+const FILES_OF_USER: &str = "/remote.php/dav/files/";
+/// How long the database may take to prove that the server can work.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+/// The form in which Prometheus reads figures.
+const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the routes lead to; filled once, at the start.
+pub struct Routes {
+    /// Who is calling.
+    pub identity: Arc<Identity>,
+    /// The WebDAV adapter.
+    pub dav: Arc<Dav>,
+    /// Whether the database answers is asked here.
+    pub metadata: Arc<MetadataStore>,
+    /// Whose word about the client is believed.
+    pub proxies: TrustedProxies,
+    /// The address that people know, without a slash at its end.
+    pub public_url: Option<String>,
+    /// The figures; `None`: they have a listening address of their own.
+    pub figures: Option<Arc<Figures>>,
+    /// Cancelled when the server is to stop.
+    pub stop: CancellationToken,
+}
+
+impl Handler for Routes {
+    async fn respond(&self, peer: Peer, request: Request<RequestBody>) -> Response<Body> {
+        let client = self
+            .proxies
+            .client_address(peer.address.ip(), request.headers());
+        let (mut response, caller) = self.route(peer, client, request).await;
+        let caller = caller.map(|caller| caller.name);
+        response
+            .extensions_mut()
+            .insert(LogNotes { caller, client });
+        response
+    }
+}
+
+impl Routes {
+    async fn route(
+        &self,
+        peer: Peer,
+        client: IpAddr,
+        request: Request<RequestBody>,
+    ) -> (Response<Body>, Option<Caller>) {
+        let path = request.uri().path();
+        if let Some(prefix) = mount_prefix(path) {
+            let prefix = prefix.to_owned();
+            return self.serve_dav(prefix, client, request).await;
+        }
+        let response = match path {
+            "/" => welcome(&self.base_url(peer, &request), &request),
+            "*" if request.method() == Method::OPTIONS => options(),
+            "/healthz" => plain(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readiness().await,
+            "/metrics" => self.show_figures(client, peer, request.headers()),
+            _ => not_found(),
+        };
+        (response, None)
+    }
+
+    /// Serves a DAV address to whoever signs in.
+    async fn serve_dav(
+        &self,
+        prefix: String,
+        client: IpAddr,
+        request: Request<RequestBody>,
+    ) -> (Response<Body>, Option<Caller>) {
+        let caller = match authenticate(&self.identity, request.headers(), client).await {
+            Ok(caller) => caller,
+            Err(error) => return (refuse(&error), None),
+        };
+        if !may_use(&prefix, &caller) {
+            return (not_found(), Some(caller));
+        }
+        let mount = Mount { prefix };
+        let response = self.dav.serve(mount, caller.clone(), request).await;
+        (response, Some(caller))
+    }
+
+    async fn readiness(&self) -> Response<Body> {
+        if self.stop.is_cancelled() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        let asked = tokio::time::timeout(READY_TIMEOUT, self.metadata.data_version());
+        match asked.await {
+            Ok(Ok(_)) => plain(StatusCode::OK, "ready\n"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "not ready: the database fails");
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the database fails\n")
+            }
+            Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the database is busy\n"),
+        }
+    }
+
+    /// Shows the figures to programs of the same machine, when they have no address of their own.
+    fn show_figures(&self, client: IpAddr, peer: Peer, headers: &HeaderMap) -> Response<Body> {
+        let is_local = client.is_loopback()
+            && peer.address.ip().to_canonical().is_loopback()
+            && !headers.contains_key("x-forwarded-for")
+            && !headers.contains_key("forwarded");
+        match &self.figures {
+            Some(figures) if is_local => figures.show(),
+            Some(_) => plain(
+                StatusCode::FORBIDDEN,
+                "Figures are shown to the same machine only. Set metrics.listen for others.\n",
+            ),
+            None => not_found(),
+        }
+    }
+
+    /// Returns the address under which this client knows the server.
+    fn base_url(&self, peer: Peer, request: &Request<RequestBody>) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let headers = request.headers();
+        let encrypted = self
+            .proxies
+            .is_encrypted(peer.address.ip(), peer.is_tls, headers);
+        let scheme = if encrypted { "https" } else { "http" };
+        let host = request
+            .uri()
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| headers.get(HOST)?.to_str().ok())
+            .filter(|host| host.bytes().all(is_host_byte))
+            .unwrap_or("localhost");
+        format!("{scheme}://{host}")
+    }
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte)
+}
+
+/// Returns the part of a path under which somebody's home appears, as the client wrote it.
+fn mount_prefix(path: &str) -> Option<&str> {
+    if let Some(rest) = path.strip_prefix(DAV)
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return Some(DAV);
+    }
+    let rest = path.strip_prefix(FILES_OF_USER)?;
+    let user = rest.split('/').next().filter(|user| !user.is_empty())?;
+    path.get(..FILES_OF_USER.len() + user.len())
+}
+
+/// Returns whether an address belongs to its caller: `/dav` is everybody's own home.
+fn may_use(prefix: &str, caller: &Caller) -> bool {
+    let Some(user) = prefix.strip_prefix(FILES_OF_USER) else {
+        return true;
+    };
+    let Ok(user) = percent_decode_str(user).decode_utf8() else {
+        return false;
+    };
+    let names = [user.as_ref(), caller.name.as_ref()].map(AccountName::parse);
+    matches!(names, [Ok(asked), Ok(own)] if asked.fold() == own.fold())
+}
+
+/// What is served at the address of the figures, when they have one of their own.
+pub struct Figures {
+    handle: PrometheusHandle,
+    gauges: Gauges,
+}
+
+impl Figures {
+    /// Shows what this recorder gathers.
+    pub fn new(handle: PrometheusHandle, gauges: Gauges) -> Self {
+        Self { handle, gauges }
+    }
+
+    /// Lets go of what the recorder holds back; to be called now and then.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    fn show(&self) -> Response<Body> {
+        // Three looks at the file system, each of microseconds.
+        self.gauges.refresh();
+        answer(StatusCode::OK, FIGURES, self.handle.render())
+    }
+}
+
+/// Serves the figures alone.
+pub struct FiguresOnly(pub Arc<Figures>);
+
+impl Handler for FiguresOnly {
+    async fn respond(&self, _peer: Peer, request: Request<RequestBody>) -> Response<Body> {
+        match request.uri().path() {
+            "/metrics" => self.0.show(),
+            _ => not_found(),
+        }
+    }
+}
+
+fn answer(status: StatusCode, media_type: &'static str, text: impl Into<String>) -> Response<Body> {
+    let mut response = Response::new(full(text.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    answer(status, TEXT, text)
+}
+
+fn not_found() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+}
+
+/// Answers the question of programs that ask the server, not a folder, what it can.
+///
+/// Windows and macOS ask at the root before they mount anything below it.
+fn options() -> Response<Body> {
+    let mut response = Response::new(empty());
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD"));
+    headers.insert("dav", HeaderValue::from_static("1, 2, 3"));
+    headers.insert("ms-author-via", HeaderValue::from_static("DAV"));
+    response
+}
+
+/// The page at the root: where the files are and how to mount them.
+fn welcome(base_url: &str, request: &Request<RequestBody>) -> Response<Body> {
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => return options(),
+        _ => {
+            let mut response = plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Files are below /dav/, not here.\n",
+            );
+            let allowed = HeaderValue::from_static("OPTIONS, GET, HEAD");
+            response.headers_mut().insert(ALLOW, allowed);
+            if let Ok(place) = HeaderValue::from_str(&format!("{base_url}{DAV}/")) {
+                response.headers_mut().insert(LOCATION, place);
+            }
+            return response;
+        }
+    }
+    let language = Language::of(request.headers());
+    let page = match language {
+        Language::English => include_str!("routes/welcome.en.html"),
+        Language::French => include_str!("routes/welcome.fr.html"),
+    };
+    let mut response = answer(StatusCode::OK, HTML, page.replace("{base_url}", base_url));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Language"));
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+    );
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// The languages that the page is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    English,
+    French,
+}
+
+impl Language {
+    /// Chooses by `Accept-Language` (RFC 9110 section 12.5.4); English where nothing is said.
+    fn of(headers: &HeaderMap) -> Self {
+        let text = headers
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let quality_of = |wanted: &str| {
+            let mut best = 0.0_f32;
+            for range in text.split(',').take(32) {
+                let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+                let primary = tag.trim().split('-').next().unwrap_or_default();
+                let weight: f32 = weight
+                    .trim()
+                    .strip_prefix("q=")
+                    .and_then(|digits| digits.parse().ok())
+                    .unwrap_or(0.0);
+                if primary.eq_ignore_ascii_case(wanted) {
+                    best = best.max(weight);
+                }
+            }
+            best
+        };
+        if quality_of("fr") > quality_of("en") {
+            Self::French
+        } else {
+            Self::English
+        }
+    }
+
+    fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+        }
+    }
+}
+
+/// Returns the address that a listening socket can be reached at from the same machine.
+pub fn local_url(address: SocketAddr, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::header::ACCEPT_LANGUAGE;
+
+    use super::Language;
+    use super::mount_prefix;
+
+    #[test]
+    fn only_whole_segments_lead_to_a_mount() {
+        assert_eq!(mount_prefix("/dav"), Some("/dav"));
+        assert_eq!(mount_prefix("/dav/a/b"), Some("/dav"));
+        assert_eq!(mount_prefix("/davs/a"), None);
+        assert_eq!(mount_prefix("//dav/a"), None);
+        let alice = "/remote.php/dav/files/al%69ce";
+        assert_eq!(mount_prefix(alice), Some(alice));
+        assert_eq!(mount_prefix(&format!("{alice}/x/y")), Some(alice));
+        assert_eq!(mount_prefix("/remote.php/dav/files/"), None);
+        assert_eq!(mount_prefix("/remote.php/dav/files//x"), None);
+        assert_eq!(mount_prefix("/"), None);
+    }
+
+    #[test]
+    fn the_page_speaks_the_language_that_is_wanted_most() {
+        let speaks = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_LANGUAGE, text.parse().unwrap());
+            Language::of(&headers)
+        };
+        assert_eq!(speaks("fr-FR,fr;q=0.9,en;q=0.8"), Language::French);
+        assert_eq!(speaks("en;q=0.9, fr;q=0.8"), Language::English);
+        assert_eq!(speaks("de"), Language::English);
+        assert_eq!(speaks(";;q=,,"), Language::English);
+    }
+}

@@ -1,0 +1,650 @@
+//! The audit of the bytes: every pack read and hashed, every map compared with the packs.
+//!
+//! First each pack is read whole: its footer must prove itself, and each frame must
+//! hold the chunk that it names. Then every content's map must lead to frames that
+//! exist, hold what it says and together have the content's name; and
+//! `content_pack` must say what the maps say. [`ChunkStore::repair`] makes the rows
+//! of packs from their footers and `content_pack` from the maps; lost bytes are
+//! listed, never papered over.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nuage_shared::frame::FRAME_HEADER_BYTES;
+use nuage_shared::frame::FRAME_OVERHEAD_BYTES;
+use nuage_shared::frame::Footer;
+use nuage_shared::frame::FooterEntry;
+use nuage_shared::frame::FrameHeader;
+use nuage_shared::frame::PACK_HEADER_BYTES;
+use nuage_shared::frame::decode_frame;
+use nuage_shared::manifest::PackId;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::store::chunks::ChunkError;
+use crate::store::chunks::ChunkStore;
+use crate::store::chunks::Shared;
+use crate::store::chunks::files::pack_files;
+use crate::store::chunks::named::NamedFrame;
+use crate::store::chunks::named::visit_frames;
+use crate::store::chunks::places::Expected;
+use crate::store::chunks::places::unpack;
+use crate::store::metadata::contents::FindContentById;
+use crate::store::metadata::packs::FindPack;
+use crate::store::metadata::packs::ListContents;
+use crate::store::metadata::packs::ListPacks;
+use crate::store::metadata::packs::NoteVerified;
+use crate::store::metadata::packs::PackRow;
+use crate::store::metadata::packs::PackState;
+use crate::store::metadata::packs::PackedContent;
+use crate::store::metadata::packs::RepairPack;
+use crate::store::metadata::packs::RepairPacksOf;
+use crate::store::metadata::packs::WhoNames;
+use crate::store::metadata::records::Content;
+use crate::store::metadata::records::ContentBody;
+use crate::store::metadata::records::ContentRef;
+
+/// Bytes that are read and hashed together.
+const READ_BYTES: u64 = 4 << 20;
+/// Packs that one question returns.
+const PACKS_PAGE: i64 = 100;
+/// Contents that one question returns.
+const CONTENTS_PAGE: i64 = 32;
+/// Packs whose footers are kept at hand.
+const INDEXES_MAX: usize = 16;
+/// Things of one kind that are reported by name; more are only counted.
+const REPORTED_MAX: usize = 1_000;
+
+/// How far the audit is.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyProgress {
+    /// Packs were read.
+    Packs {
+        /// So far.
+        packs: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Contents were compared with the packs.
+    Contents {
+        /// So far.
+        contents: u64,
+    },
+}
+
+/// Something wrong in a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackDamage {
+    /// The pack's number.
+    pub pack: i64,
+    /// Where in its file; `None`: the file as a whole.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A content that cannot be read whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HurtContent {
+    /// Its number.
+    pub content: i64,
+    /// The space that holds it.
+    pub space: i64,
+    /// Files that have it now (or had it: `is_former`).
+    pub files: Vec<HurtFile>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A file that has, or had, a hurt content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HurtFile {
+    /// Its number.
+    pub node: i64,
+    /// Where it is; `None`: in the trash.
+    pub path: Option<String>,
+    /// Whether only a former version is hurt.
+    pub is_former: bool,
+}
+
+/// What the audit found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Packs read.
+    pub packs: u64,
+    /// Frames hashed.
+    pub frames: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Contents compared.
+    pub contents: u64,
+    /// Faults in packs, in all.
+    pub damages: u64,
+    /// The first of them.
+    pub damaged: Vec<PackDamage>,
+    /// Contents that cannot be read whole, in all.
+    pub hurts: u64,
+    /// The first of them.
+    pub hurt: Vec<HurtContent>,
+    /// Contents of which `content_pack` says something else than their maps; repair mends it.
+    pub misfiled: u64,
+    /// Packs whose row is missing or has another length than the file; repair mends it.
+    pub misnoted: u64,
+}
+
+impl VerifyReport {
+    /// Returns whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        !self.is_damaged() && self.misfiled == 0 && self.misnoted == 0
+    }
+
+    /// Returns whether bytes are lost.
+    pub fn is_damaged(&self) -> bool {
+        self.damages > 0 || self.hurts > 0
+    }
+
+    fn note_damage(&mut self, pack: PackId, offset: Option<u64>, what: String) {
+        self.damages += 1;
+        if self.damaged.len() < REPORTED_MAX {
+            let pack = pack.0;
+            self.damaged.push(PackDamage { pack, offset, what });
+        }
+    }
+}
+
+/// What repair made anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairReport {
+    /// Rows of packs written from their footers.
+    pub packs: u64,
+    /// Contents whose `content_pack` was written from their maps.
+    pub contents: u64,
+}
+
+/// Frames of a pack by offset.
+type Index = HashMap<u64, FooterEntry>;
+
+impl ChunkStore {
+    /// Reads and hashes every pack, and compares every content with the packs.
+    pub async fn verify(
+        &self,
+        report: &mut (dyn FnMut(VerifyProgress) + Send),
+    ) -> Result<VerifyReport, ChunkError> {
+        let mut audit = Audit {
+            shared: &self.shared,
+            found: VerifyReport::default(),
+            bad_frames: HashSet::new(),
+            indexes: Vec::new(),
+        };
+        audit.compare_rows().await?;
+        audit.read_packs(report).await?;
+        audit.compare_contents(report).await?;
+        Ok(audit.found)
+    }
+
+    /// Writes rows of packs from their footers, and `content_pack` from the maps.
+    pub async fn repair(&self) -> Result<RepairReport, ChunkError> {
+        let shared = &self.shared;
+        let mut done = RepairReport::default();
+        for (pack, uuid, size_bytes) in sealed_files(shared).await? {
+            let repair = RepairPack {
+                pack,
+                uuid,
+                size_bytes,
+                at: shared.clock.now(),
+            };
+            if shared.metadata.write_in_background(repair).await? {
+                shared.places.forget(pack);
+                done.packs += 1;
+            }
+        }
+        let mut after = ContentRef(0);
+        loop {
+            let page = ListContents {
+                after,
+                limit: CONTENTS_PAGE,
+            };
+            let page = shared.metadata.read(page).await?;
+            let Some(newest) = page.last() else {
+                return Ok(done);
+            };
+            after = newest.content.id;
+            for PackedContent { content, packs } in page {
+                let Ok(named) = packs_named(shared, &content).await else {
+                    // A map that cannot be read says nothing; the audit lists it.
+                    continue;
+                };
+                if named != packs {
+                    let repair = RepairPacksOf {
+                        content: content.id,
+                        packs: named,
+                    };
+                    shared.metadata.write_in_background(repair).await?;
+                    done.contents += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Lists the sealed packs of the folder: number, name and length.
+async fn sealed_files(shared: &Arc<Shared>) -> Result<Vec<(PackId, [u8; 16], u64)>, ChunkError> {
+    let folder = shared.settings.folder.clone();
+    let files = tokio::task::spawn_blocking(move || pack_files(&folder))
+        .await
+        .map_err(|_gone| ChunkError::Closed)??;
+    let mut sealed = Vec::new();
+    for file in files {
+        let Some(header) = file.header.filter(|header| header.uuid == file.uuid) else {
+            continue;
+        };
+        let is_open = shared.segments.find(header.pack).is_some();
+        if !is_open
+            && read_footer(shared, &file.uuid, file.size_bytes)
+                .await
+                .is_ok()
+        {
+            sealed.push((header.pack, file.uuid, file.size_bytes));
+        }
+    }
+    Ok(sealed)
+}
+
+/// Reads a sealed pack's footer.
+async fn read_footer(
+    shared: &Arc<Shared>,
+    uuid: &[u8; 16],
+    size_bytes: u64,
+) -> Result<(Footer, u64), ChunkError> {
+    let damaged = |what: &dyn std::fmt::Display| ChunkError::Damaged(format!("footer: {what}"));
+    let tail = size_bytes.saturating_sub(8)..size_bytes;
+    let tail = shared.places.fetch_pack(uuid, tail).await?;
+    let length = Footer::length_from_tail(&tail).map_err(|fault| damaged(&fault))?;
+    let start = size_bytes
+        .checked_sub(length)
+        .filter(|start| *start >= PACK_HEADER_BYTES as u64)
+        .ok_or_else(|| damaged(&"it is longer than the pack"))?;
+    let bytes = shared.places.fetch_pack(uuid, start..size_bytes).await?;
+    let footer = Footer::decode(&bytes).map_err(|fault| damaged(&fault))?;
+    Ok((footer, start))
+}
+
+/// Returns the packs that a content's map names, ascending.
+async fn packs_named(shared: &Arc<Shared>, content: &Content) -> Result<Vec<PackId>, ChunkError> {
+    let mut packs = BTreeSet::new();
+    visit_frames(shared, content, &mut |frame| {
+        packs.insert(frame.place.pack);
+    })
+    .await?;
+    Ok(packs.into_iter().collect())
+}
+
+struct Audit<'a> {
+    shared: &'a Arc<Shared>,
+    found: VerifyReport,
+    bad_frames: HashSet<(PackId, u64)>,
+    /// The newest last.
+    indexes: Vec<(PackId, Index)>,
+}
+
+impl Audit<'_> {
+    /// Compares the rows of packs with the files.
+    async fn compare_rows(&mut self) -> Result<(), ChunkError> {
+        for (pack, uuid, size_bytes) in sealed_files(self.shared).await? {
+            let row = self.shared.metadata.read(FindPack(pack)).await?;
+            let is_noted = row.is_some_and(|(row, _)| {
+                row.uuid != uuid || row.state != PackState::Sealed || row.size_bytes == size_bytes
+            });
+            if !is_noted {
+                self.found.misnoted += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and hashes every sealed pack.
+    async fn read_packs(
+        &mut self,
+        report: &mut (dyn FnMut(VerifyProgress) + Send),
+    ) -> Result<(), ChunkError> {
+        let mut after = PackId(0);
+        loop {
+            let page = ListPacks {
+                state: PackState::Sealed,
+                after,
+                limit: PACKS_PAGE,
+            };
+            let page = self.shared.metadata.read(page).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.id;
+            for row in page {
+                self.read_pack(&row).await?;
+                report(VerifyProgress::Packs {
+                    packs: self.found.packs,
+                    bytes: self.found.bytes,
+                });
+            }
+        }
+    }
+
+    async fn read_pack(&mut self, row: &PackRow) -> Result<(), ChunkError> {
+        let before = self.found.damages;
+        let (footer, _) = match read_footer(self.shared, &row.uuid, row.size_bytes).await {
+            Ok(footer) => footer,
+            Err(error) => {
+                if self.is_still_needed(row).await? {
+                    self.found.note_damage(row.id, None, error.to_string());
+                }
+                return Ok(());
+            }
+        };
+        let mut entries = footer.entries;
+        entries.sort_unstable_by_key(|entry| entry.offset);
+        let mut waiting = entries.iter().peekable();
+        while let Some(first) = waiting.next() {
+            let mut group = vec![*first];
+            let mut until = frame_end(first);
+            while let Some(next) = waiting.next_if(|next| {
+                next.offset == until && frame_end(next) - first.offset <= READ_BYTES
+            }) {
+                group.push(*next);
+                until = frame_end(next);
+            }
+            let range = first.offset..until;
+            match self.shared.places.fetch_pack(&row.uuid, range).await {
+                Ok(bytes) => self.hash_frames(row.id, group, bytes).await?,
+                Err(error) => {
+                    if !self.is_still_needed(row).await? {
+                        return Ok(());
+                    }
+                    for entry in group {
+                        self.bad_frames.insert((row.id, entry.offset));
+                        let offset = Some(entry.offset);
+                        self.found.note_damage(row.id, offset, error.to_string());
+                    }
+                }
+            }
+        }
+        self.found.packs += 1;
+        self.found.bytes += row.size_bytes;
+        if self.found.damages == before {
+            let verified = NoteVerified {
+                pack: row.id,
+                at: self.shared.clock.now(),
+            };
+            self.shared.metadata.write_in_background(verified).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether a pack is still one whose file must be there.
+    async fn is_still_needed(&self, row: &PackRow) -> Result<bool, ChunkError> {
+        let now = self.shared.metadata.read(FindPack(row.id)).await?;
+        Ok(now.is_some_and(|(row, _)| row.state == PackState::Sealed))
+    }
+
+    async fn hash_frames(
+        &mut self,
+        pack: PackId,
+        group: Vec<FooterEntry>,
+        bytes: Bytes,
+    ) -> Result<(), ChunkError> {
+        self.found.frames += group.len() as u64;
+        let shared = Arc::clone(self.shared);
+        let bad = tokio::task::spawn_blocking(move || {
+            let start = group.first().map_or(0, |entry| entry.offset);
+            let faults = group.iter().filter_map(|entry| {
+                let from = usize::try_from(entry.offset - start).ok()?;
+                let until = usize::try_from(frame_end(entry) - start).ok()?;
+                let frame = bytes.slice(from.min(bytes.len())..until.min(bytes.len()));
+                frame_fault(&shared, entry, &frame).map(|what| (entry.offset, what))
+            });
+            faults.collect::<Vec<_>>()
+        })
+        .await
+        .map_err(|_gone| ChunkError::Closed)?;
+        for (offset, what) in bad {
+            self.bad_frames.insert((pack, offset));
+            self.found.note_damage(pack, Some(offset), what);
+        }
+        Ok(())
+    }
+
+    /// Compares every content with the packs.
+    async fn compare_contents(
+        &mut self,
+        report: &mut (dyn FnMut(VerifyProgress) + Send),
+    ) -> Result<(), ChunkError> {
+        let mut after = ContentRef(0);
+        loop {
+            let page = ListContents {
+                after,
+                limit: CONTENTS_PAGE,
+            };
+            let page = self.shared.metadata.read(page).await?;
+            let Some(newest) = page.last() else {
+                return Ok(());
+            };
+            after = newest.content.id;
+            for packed in page {
+                self.compare_content(packed).await?;
+                self.found.contents += 1;
+            }
+            report(VerifyProgress::Contents {
+                contents: self.found.contents,
+            });
+        }
+    }
+
+    async fn compare_content(&mut self, packed: PackedContent) -> Result<(), ChunkError> {
+        let PackedContent { content, packs } = packed;
+        match self.content_fault(&content).await {
+            Ok(()) => {
+                if packs_named(self.shared, &content).await? != packs {
+                    self.found.misfiled += 1;
+                }
+                return Ok(());
+            }
+            Err(ChunkError::Damaged(_) | ChunkError::File { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        // It may have been packed, compacted or deleted while we looked.
+        let Some(content) = self
+            .shared
+            .metadata
+            .read(FindContentById(content.id))
+            .await?
+        else {
+            return Ok(());
+        };
+        self.indexes.clear();
+        let what = match self.content_fault(&content).await {
+            Ok(()) => return Ok(()),
+            Err(error @ (ChunkError::Damaged(_) | ChunkError::File { .. })) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        self.found.hurts += 1;
+        if self.found.hurt.len() < REPORTED_MAX {
+            let named = self.shared.metadata.read(WhoNames(content.id)).await?;
+            let files = named.into_iter().map(|(node, path, is_former)| HurtFile {
+                node: node.0,
+                path: path.map(|path| path.to_string()),
+                is_former,
+            });
+            self.found.hurt.push(HurtContent {
+                content: content.id.0,
+                space: content.space.0,
+                files: files.collect(),
+                what,
+            });
+        }
+        Ok(())
+    }
+
+    /// Proves that a content's frames exist and together have its name.
+    async fn content_fault(&mut self, content: &Content) -> Result<(), ChunkError> {
+        let key = &self.shared.secrets.key;
+        let mut hasher = key.content_hasher();
+        if let ContentBody::Hot(bytes) = &content.body {
+            if !bytes.is_empty() {
+                let plain_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                hasher.push(key.chunk_id(bytes), plain_bytes);
+            }
+        } else {
+            let mut frames = Vec::new();
+            visit_frames(self.shared, content, &mut |frame| frames.push(frame)).await?;
+            for frame in frames {
+                let entry = self.find_frame(&frame).await?;
+                if !frame.is_leaf {
+                    hasher.push(entry.id, entry.plain_bytes);
+                }
+            }
+        }
+        if hasher.finish() == content.hash {
+            Ok(())
+        } else {
+            Err(ChunkError::Damaged(
+                "its chunks are not those of its name".to_owned(),
+            ))
+        }
+    }
+
+    /// Finds the frame that a map names, and proves that the pack says the same of it.
+    async fn find_frame(&mut self, frame: &NamedFrame) -> Result<FooterEntry, ChunkError> {
+        let expected = Expected {
+            id: frame.id,
+            plain_bytes: frame.plain_bytes,
+            place: frame.place,
+        };
+        let located = self.shared.places.locate(expected).await?;
+        let (pack, offset) = (located.pack, located.offset);
+        let damaged = |what: &str| {
+            ChunkError::Damaged(format!("frame at {offset} of pack {}: {what}", pack.0))
+        };
+        if self.bad_frames.contains(&(pack, offset)) {
+            return Err(damaged("it is damaged"));
+        }
+        let entry = self.entry(pack, offset).await?;
+        let entry = entry.ok_or_else(|| damaged("it does not exist"))?;
+        if entry.stored_bytes != frame.place.stored_bytes
+            || entry.plain_bytes != frame.plain_bytes
+            || frame.id.is_some_and(|id| id != entry.id)
+        {
+            return Err(damaged("it is another frame"));
+        }
+        Ok(entry)
+    }
+
+    async fn entry(
+        &mut self,
+        pack: PackId,
+        offset: u64,
+    ) -> Result<Option<FooterEntry>, ChunkError> {
+        if let Some((_, index)) = self.indexes.iter().find(|(held, _)| *held == pack)
+            && let Some(entry) = index.get(&offset)
+        {
+            return Ok(Some(*entry));
+        }
+        // Unknown, or an open segment that has grown.
+        let index = self.index(pack).await?;
+        let entry = index.get(&offset).copied();
+        self.indexes.retain(|(held, _)| *held != pack);
+        if self.indexes.len() >= INDEXES_MAX {
+            self.indexes.remove(0);
+        }
+        self.indexes.push((pack, index));
+        Ok(entry)
+    }
+
+    async fn index(&self, pack: PackId) -> Result<Index, ChunkError> {
+        let entries = if let Some(segment) = self.shared.segments.find(pack) {
+            let shared = Arc::clone(self.shared);
+            tokio::task::spawn_blocking(move || {
+                scan_open(&shared, &segment.reader, segment.durable_bytes())
+            })
+            .await
+            .map_err(|_gone| ChunkError::Closed)??
+        } else {
+            let row = self.shared.metadata.read(FindPack(pack)).await?;
+            let (row, _) =
+                row.ok_or_else(|| ChunkError::Damaged(format!("pack {} is unknown", pack.0)))?;
+            read_footer(self.shared, &row.uuid, row.size_bytes)
+                .await?
+                .0
+                .entries
+        };
+        Ok(entries
+            .into_iter()
+            .map(|entry| (entry.offset, entry))
+            .collect())
+    }
+}
+
+fn frame_end(entry: &FooterEntry) -> u64 {
+    entry
+        .offset
+        .saturating_add(FRAME_OVERHEAD_BYTES as u64 + u64::from(entry.stored_bytes))
+}
+
+/// Returns what is wrong with a frame; `None`: nothing.
+fn frame_fault(shared: &Shared, entry: &FooterEntry, frame: &Bytes) -> Option<String> {
+    let (header, payload) = match decode_frame(frame) {
+        Ok(decoded) => decoded,
+        Err(fault) => return Some(fault.to_string()),
+    };
+    if (header.id, header.stored_bytes, header.plain_bytes)
+        != (entry.id, entry.stored_bytes, entry.plain_bytes)
+    {
+        return Some("the footer describes another frame".to_owned());
+    }
+    match unpack(&header, frame.slice_ref(payload)) {
+        None => Some("it cannot be unpacked".to_owned()),
+        Some(plain) if shared.secrets.key.chunk_id(&plain) != header.id => {
+            Some("its bytes are not those of its name".to_owned())
+        }
+        Some(_) => None,
+    }
+}
+
+/// Reads and hashes the durable frames of an open segment. Blocks.
+fn scan_open(
+    shared: &Shared,
+    file: &std::fs::File,
+    durable_bytes: u64,
+) -> Result<Vec<FooterEntry>, ChunkError> {
+    use std::os::unix::fs::FileExt;
+
+    let mut entries = Vec::new();
+    let mut offset = PACK_HEADER_BYTES as u64;
+    while offset < durable_bytes {
+        let damaged = |what: &dyn std::fmt::Display| {
+            ChunkError::Damaged(format!("open segment at {offset}: {what}"))
+        };
+        let mut head = [0; FRAME_HEADER_BYTES];
+        file.read_exact_at(&mut head, offset)
+            .map_err(|error| damaged(&error))?;
+        let header = FrameHeader::decode(&head).map_err(|fault| damaged(&fault))?;
+        let length = FRAME_OVERHEAD_BYTES + header.stored_bytes as usize;
+        let mut frame = vec![0; length];
+        file.read_exact_at(&mut frame, offset)
+            .map_err(|error| damaged(&error))?;
+        let entry = FooterEntry {
+            id: header.id,
+            offset,
+            stored_bytes: header.stored_bytes,
+            plain_bytes: header.plain_bytes,
+        };
+        if let Some(what) = frame_fault(shared, &entry, &Bytes::from(frame)) {
+            return Err(damaged(&what));
+        }
+        entries.push(entry);
+        offset += length as u64;
+    }
+    Ok(entries)
+}

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs the foreign programs that the tests run, where apt-get exists and they are missing.
+# Tests whose program is still missing afterwards fail and say so (see tests/tests/clients).
+set -eu
+
+packages=""
+need() { # need PROGRAM PACKAGE
+    if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; then
+        packages="$packages $2"
+    fi
+}
+
+need litmus litmus
+need rclone rclone
+need mount.davfs davfs2
+need cadaver cadaver
+need curl curl
+need fusermount3 fuse3
+need gcc gcc
+
+[ -n "$packages" ] || exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "tests: please install:$packages" >&2
+    exit 0
+fi
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "tests: as root, please run: apt-get install$packages" >&2
+        exit 0
+    fi
+    as_root="sudo"
+fi
+echo "tests: installing$packages"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # one word for each package
+$as_root apt-get install -y -qq --no-install-recommends $packages >/dev/null

@@ -1,0 +1,3 @@
+//! Nothing becomes slower because a folder, or the whole installation, is full.
+
+mod flat;

@@ -1,0 +1,12 @@
+//! WebDAV, by requests written by hand.
+
+mod access;
+mod etags;
+mod history;
+mod listing;
+mod locks;
+mod properties;
+mod put;
+mod quota;
+mod read;
+mod tree;

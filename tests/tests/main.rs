@@ -1,0 +1,24 @@
+//! The suites that drive the real server, in one binary.
+//!
+//! | suite | question |
+//! | --- | --- |
+//! | `dav` | does WebDAV say and do what it should, to the byte? |
+//! | `clients` | do real programs work? |
+//! | `storage` | is what was acknowledged still there after the worst? |
+//! | `abuse` | does bad input leave the server alive, small and silent? |
+//! | `cost` | does anything become slower as folders fill? |
+//! | `tidy` | is the code in the shape that was agreed? |
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is test code: a failed assumption must end the test there"
+)]
+
+mod abuse;
+mod clients;
+mod cost;
+mod dav;
+mod storage;
+mod tidy;

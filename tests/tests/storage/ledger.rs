@@ -1,0 +1,264 @@
+//! What one client knows of its own files, against which the server is held.
+//!
+//! A [`Ledger`] changes files at random. An acknowledged change is certain; a
+//! change without an answer (or refused by a failing disk) may have happened
+//! or not, as a whole: [`Ledger::settle`] reads which, and anything between the
+//! two is a fault. Paths of an unsettled change are left alone meanwhile.
+
+use std::collections::BTreeMap;
+
+use nuage_tests::User;
+use nuage_tests::data::Chance;
+use nuage_tests::data::bytes;
+use nuage_tests::http::Answer;
+use nuage_tests::http::Broken;
+
+/// A file's content: made from a seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Content {
+    seed: u64,
+    length: usize,
+}
+
+/// A file or its absence, before and after one change.
+#[derive(Debug, Clone)]
+struct Change {
+    path: String,
+    before: Option<Content>,
+    after: Option<Content>,
+}
+
+/// How one change went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was acknowledged.
+    Done,
+    /// The server refused it, with this status.
+    Refused(u16),
+    /// No whole answer came.
+    Unanswered,
+    /// Every path waits for `settle`.
+    Stuck,
+}
+
+/// One client's knowledge of its own folder.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    user: User,
+    folder: String,
+    files: BTreeMap<String, Content>,
+    unsettled: Vec<Vec<Change>>,
+    chance: Chance,
+    /// How many changes were acknowledged.
+    pub(super) acknowledged: u64,
+}
+
+impl Ledger {
+    /// Makes the folder of a client, number `number`.
+    pub(super) fn new(user: &User, number: u64, chance: Chance) -> Self {
+        let folder = format!("/client{number}");
+        user.mkcol(&folder).send().expect(201);
+        Self {
+            user: user.clone(),
+            folder,
+            files: BTreeMap::new(),
+            unsettled: Vec::new(),
+            chance,
+            acknowledged: 0,
+        }
+    }
+
+    /// Lets the ledger speak to another server that holds the same data.
+    pub(super) fn speak_as(&mut self, user: &User) {
+        self.user = user.clone();
+    }
+
+    /// Makes one change, drawn at random.
+    pub(super) fn step(&mut self) -> Outcome {
+        let Some(path) = self.free_path() else {
+            return Outcome::Stuck;
+        };
+        let present = self.files.get(&path).copied();
+        match self.chance.between(0, 9) {
+            0 if present.is_some() => self.delete(path, present),
+            1 if present.is_some() => self.arrange("MOVE", path, present),
+            2 if present.is_some() => self.arrange("COPY", path, present),
+            _ => self.put(path, present),
+        }
+    }
+
+    fn put(&mut self, path: String, before: Option<Content>) -> Outcome {
+        let length = match self.chance.between(0, 9) {
+            0 => 0,
+            1..=5 => self.chance.between(1, 20 << 10),
+            6..=8 => self.chance.between(20 << 10, 400 << 10),
+            _ => self.chance.between(1 << 20, 3 << 20),
+        };
+        let content = Content {
+            seed: self.chance.number(),
+            length: usize::try_from(length).unwrap(),
+        };
+        let call = self.user.put(&path, bytes(content.seed, content.length));
+        let call = if self.chance.between(0, 3) == 0 {
+            call.chunked()
+        } else {
+            call
+        };
+        let answer = call.try_send();
+        let change = Change {
+            path,
+            before,
+            after: Some(content),
+        };
+        self.note(answer, vec![change])
+    }
+
+    fn delete(&mut self, path: String, before: Option<Content>) -> Outcome {
+        let answer = self.user.delete(&path).try_send();
+        let change = Change {
+            path,
+            before,
+            after: None,
+        };
+        self.note(answer, vec![change])
+    }
+
+    fn arrange(&mut self, method: &str, path: String, present: Option<Content>) -> Outcome {
+        let Some(target) = self.free_path().filter(|target| *target != path) else {
+            return Outcome::Stuck;
+        };
+        let answer = self
+            .user
+            .call(method, &path)
+            .header("Destination", &self.user.target(&target))
+            .try_send();
+        let source = Change {
+            before: present,
+            after: if method == "COPY" { present } else { None },
+            path,
+        };
+        let target = Change {
+            before: self.files.get(&target).copied(),
+            after: present,
+            path: target,
+        };
+        self.note(answer, vec![source, target])
+    }
+
+    fn note(&mut self, answer: Result<Answer, Broken>, changes: Vec<Change>) -> Outcome {
+        match answer {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                self.acknowledged += 1;
+                for change in &changes {
+                    self.set(&change.path, change.after);
+                }
+                Outcome::Done
+            }
+            Ok(answer) => {
+                self.unsettled.push(changes);
+                Outcome::Refused(answer.status)
+            }
+            Err(_) => {
+                self.unsettled.push(changes);
+                Outcome::Unanswered
+            }
+        }
+    }
+
+    /// Reads which unacknowledged changes happened; each happened whole or not at all.
+    #[track_caller]
+    pub(super) fn settle(&mut self) {
+        for changes in std::mem::take(&mut self.unsettled) {
+            let found: Vec<Option<Vec<u8>>> = changes
+                .iter()
+                .map(|change| self.read(&change.path))
+                .collect();
+            let is = |which: fn(&Change) -> Option<Content>| {
+                changes
+                    .iter()
+                    .zip(&found)
+                    .all(|(change, found)| same(which(change), found.as_deref()))
+            };
+            let happened = is(|change| change.after);
+            assert!(
+                happened || is(|change| change.before),
+                "neither done nor undone: {changes:?}, found {:?} bytes",
+                found
+                    .iter()
+                    .map(|found| found.as_ref().map(Vec::len))
+                    .collect::<Vec<_>>()
+            );
+            for change in &changes {
+                self.set(
+                    &change.path,
+                    if happened {
+                        change.after
+                    } else {
+                        change.before
+                    },
+                );
+            }
+        }
+    }
+
+    /// Reads every file back and compares it byte for byte.
+    #[track_caller]
+    pub(super) fn verify(&self) {
+        assert!(self.unsettled.is_empty(), "settle first");
+        for (path, content) in &self.files {
+            let found = self.read(path);
+            assert!(
+                same(Some(*content), found.as_deref()),
+                "{path} must be {content:?}, is {:?} bytes",
+                found.map(|found| found.len())
+            );
+        }
+        let mut names = self.user.names(&self.folder);
+        names.sort();
+        let mut expected: Vec<String> = self
+            .files
+            .keys()
+            .map(|path| path.rsplit('/').next().unwrap_or_default().to_owned())
+            .collect();
+        expected.sort();
+        assert_eq!(names, expected, "of {}", self.folder);
+    }
+
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let answer = self.user.get(path).send();
+        match answer.status {
+            404 => None,
+            _ => Some(answer.expect(200).body),
+        }
+    }
+
+    fn set(&mut self, path: &str, content: Option<Content>) {
+        match content {
+            Some(content) => self.files.insert(path.to_owned(), content),
+            None => self.files.remove(path),
+        };
+    }
+
+    /// Draws a path that no unsettled change concerns.
+    fn free_path(&mut self) -> Option<String> {
+        (0..20).find_map(|_| {
+            let path = format!("{}/f{}", self.folder, self.chance.between(0, 15));
+            let is_free = self
+                .unsettled
+                .iter()
+                .flatten()
+                .all(|change| change.path != path);
+            is_free.then_some(path)
+        })
+    }
+}
+
+fn same(content: Option<Content>, found: Option<&[u8]>) -> bool {
+    match (content, found) {
+        (None, None) => true,
+        (Some(content), Some(found)) => {
+            found.len() == content.length && found == bytes(content.seed, content.length)
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}

@@ -1,0 +1,10 @@
+//! What was acknowledged is there: after crashes, full and failing disks, damage, backups and collections.
+
+mod backup;
+mod commands;
+mod crash;
+mod damage;
+mod growth;
+mod ledger;
+mod old_data;
+mod refusing_disk;
