@@ -40,8 +40,15 @@ impl Engine {
     }
 
     /// Returns what makes the temporary tables of a new connection.
+    ///
+    /// PostgreSQL takes a table that was never analyzed for one of ten pages, and would
+    /// rather read all nodes than look up so many.
     pub(crate) fn scratch(self) -> String {
-        self.migration(SCRATCH)
+        let tables = self.migration(SCRATCH);
+        match self {
+            Self::Sqlite => tables,
+            Self::Postgres => format!("{tables} ANALYZE copied, carried;"),
+        }
     }
 }
 
