@@ -105,9 +105,13 @@ pub fn has(program: &str) -> bool {
 /// Says, past the capture of the test runner, that something could not be tested here and why.
 pub fn not_tested(why: &str) {
     let test = std::thread::current().name().unwrap_or("?").to_owned();
-    let line = format!("NOT TESTED {test}: {why}\n");
+    report(&format!("NOT TESTED {test}: {why}"));
+}
+
+/// Says what a test measured, past the capture of the test runner: also when the test passes.
+pub fn report(text: &str) {
     // The runner captures `eprintln!`, not the descriptor itself.
-    drop(std::io::stderr().write_all(line.as_bytes()));
+    drop(std::io::stderr().write_all(format!("\n{text}\n").as_bytes()));
 }
 
 /// Returns the path of the server's binary, built if need be.

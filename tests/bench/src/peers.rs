@@ -129,6 +129,7 @@ fn start_nuage(folder: &Path, data: PathBuf) -> BenchResult<Running> {
         .arg("--data-dir")
         .arg(&data)
         .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("NUAGE_LOG__REQUESTS", "false")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors)

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use nuage_tests::TestServer;
 use nuage_tests::command::not_tested;
+use nuage_tests::command::report;
 use nuage_tests::http::Connection;
 use nuage_tests::http::Request;
 use rustix::process::Resource;
@@ -67,7 +68,7 @@ fn ten_thousand_open_connections_leave_the_server_quick_and_small() {
         alice.put("/b", "y").send().success();
     }
     let grown = server.memory_bytes().saturating_sub(before);
-    eprintln!("{wanted} connections take {} KiB", grown >> 10);
+    report(&format!("{wanted} connections take {} KiB", grown >> 10));
     assert!(
         grown < wanted * CONNECTION_BYTES_MAX,
         "memory grew by {grown} bytes"

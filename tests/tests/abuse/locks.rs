@@ -1,4 +1,4 @@
-//! Ten thousand locks.
+//! Ten thousand locks on one file: a limit for one account, no hindrance to others.
 
 use nuage_tests::TestServer;
 use nuage_tests::data::size_from_env;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use nuage_tests::TestServer;
+use nuage_tests::command::report;
 use nuage_tests::data::Pattern;
 use nuage_tests::wait::pause;
 
@@ -106,7 +107,10 @@ fn readers_that_take_nothing_cost_little_and_are_cut_off() {
         .collect();
     pause(Duration::from_secs(1));
     let grown = server.memory_bytes().saturating_sub(before);
-    eprintln!("50 readers that take nothing: {} KiB", grown >> 10);
+    report(&format!(
+        "50 readers that take nothing: {} KiB",
+        grown >> 10
+    ));
     assert!(grown < 150 << 20, "memory grew by {grown} bytes");
     assert_eq!(alice.head("/large").send().status, 200);
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use nuage_tests::TestServer;
 use nuage_tests::User;
+use nuage_tests::command::report;
 use nuage_tests::http::Request;
 use nuage_tests::wait::wait_until;
 
@@ -297,7 +298,9 @@ fn a_mount_costs_no_password_hash_for_each_request() {
     let by_token = cost_of(&token);
     let by_password = cost_of(&alice);
 
-    eprintln!("200 GETs: {by_token:?} by app password, {by_password:?} by password");
+    report(&format!(
+        "200 GETs: {by_token:?} by app password, {by_password:?} by password"
+    ));
     // One argon2 alone is 20 ms or more.
     assert!(by_password < by_token * 3 + Duration::from_millis(300));
 }

@@ -2,6 +2,7 @@
 
 use md5::Digest;
 use nuage_tests::TestServer;
+use nuage_tests::command::report;
 use nuage_tests::data::Pattern;
 use nuage_tests::data::bytes;
 
@@ -317,14 +318,14 @@ fn memory_for_a_transfer_does_not_follow_the_size_of_the_file() {
     let first = there_and_back("/small", small);
     let second = there_and_back("/large", large);
 
-    eprintln!(
+    report(&format!(
         "memory peak: {} MiB at first, {} and {} after 64 MiB in and out, {} and {} after 512 MiB",
         begun >> 20,
         first.0 >> 20,
         first.1 >> 20,
         second.0 >> 20,
         second.1 >> 20,
-    );
+    ));
     assert!(second.1 - first.1 <= 24 << 20, "it grew with the size");
     assert!(second.1 <= 150 << 20, "more than any benchmark may take");
 }

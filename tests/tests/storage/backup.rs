@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use nuage_tests::TestServer;
+use nuage_tests::command::report;
 use nuage_tests::data::Chance;
 use nuage_tests::data::bytes;
 use nuage_tests::server::DataFolder;
@@ -58,7 +59,9 @@ fn a_backup_made_while_people_write_restores_everything_acknowledged_before_it()
     alice.put("/later", bytes(10, 2_000_000)).send().expect(201);
     server.data.command(&["backup", &folder_text]).ok();
     let grown = size_of(&folder).saturating_sub(first);
-    eprintln!("first backup {first} bytes, 2 MB later {grown} more");
+    report(&format!(
+        "first backup {first} bytes, 2 MB later {grown} more"
+    ));
     assert!(
         grown < first / 2,
         "{grown} of {first} bytes were written again"

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nuage_tests::TestServer;
+use nuage_tests::command::report;
 use nuage_tests::data::Chance;
 use nuage_tests::data::size_from_env;
 use nuage_tests::wait::pause;
@@ -52,7 +53,9 @@ fn what_was_acknowledged_survives_any_number_of_kills() {
     }
     server.assert_clean();
     let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
-    eprintln!("{rounds} kills, {acknowledged} acknowledged changes, none lost");
+    report(&format!(
+        "{rounds} kills, {acknowledged} acknowledged changes, none lost"
+    ));
     assert!(
         acknowledged > rounds * 5,
         "only {acknowledged} changes in {rounds} rounds"

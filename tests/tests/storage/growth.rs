@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use nuage_tests::TestServer;
+use nuage_tests::command::report;
 use nuage_tests::data::Pattern;
 use nuage_tests::data::bytes;
 
@@ -25,7 +26,7 @@ fn the_same_bytes_again_take_almost_no_space() {
         .expect(201);
 
     let growth = server.data.bytes_on_disk() - before;
-    eprintln!("128 MiB again: {growth} bytes more");
+    report(&format!("128 MiB again: {growth} bytes more"));
     assert!(growth <= length / 100, "{growth} bytes");
     server.assert_clean();
 }
@@ -42,7 +43,9 @@ fn a_large_file_changed_in_one_place_costs_a_few_chunks() {
     alice.put("/a", body.clone()).send().expect(204);
 
     let growth = server.data.bytes_on_disk() - before;
-    eprintln!("5 000 bytes replaced 100 in 32 MiB: {growth} bytes more");
+    report(&format!(
+        "5 000 bytes replaced 100 in 32 MiB: {growth} bytes more"
+    ));
     assert!(growth < 4 * MIB, "{growth} bytes");
     assert!(alice.get("/a").send().body == body);
 }
@@ -68,7 +71,7 @@ fn copies_write_no_content() {
     }
 
     let growth = server.data.bytes_on_disk().saturating_sub(before);
-    eprintln!("300 MB copied: {growth} bytes more");
+    report(&format!("300 MB copied: {growth} bytes more"));
     assert!(growth < 5 * MIB, "{growth} bytes");
     assert!(alice.get("/copy9/9").send().body == bytes(9, 3_000_000));
 }
@@ -120,7 +123,9 @@ fn what_nothing_names_any_more_is_given_back_and_the_rest_is_untouched() {
     server.data.command(&["gc", "--now"]).ok();
 
     let after = server.data.bytes_on_disk();
-    eprintln!("160 MB, of which 32 stay: {full} bytes before, {after} after the collection");
+    report(&format!(
+        "160 MB, of which 32 stay: {full} bytes before, {after} after the collection"
+    ));
     assert!(
         after < full * 2 / 5,
         "{after} of {full} bytes are still there"

@@ -145,7 +145,9 @@ async fn a_sender_that_stops_is_given_up() {
 
 #[tokio::test]
 async fn a_reader_that_stops_is_cut_off() {
+    // An answer that is wholly in the hands of the connection counts as an idle connection.
     let server = Server::start(ServeSettings {
+        head_timeout: Duration::from_millis(500),
         stall_timeout: Duration::from_millis(500),
         ..settings()
     });

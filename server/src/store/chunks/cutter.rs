@@ -17,6 +17,7 @@ use nuage_shared::chunker::Profile;
 use crate::store::chunks::appender::NewFrame;
 use crate::store::chunks::checksum::Checksum;
 use crate::store::chunks::compress::Compressors;
+use crate::store::chunks::damage::Damage;
 use crate::store::chunks::known::Known;
 use crate::store::chunks::known::KnownChunk;
 
@@ -62,6 +63,8 @@ pub(super) struct CutterSettings {
     pub(super) expected_bytes: u64,
     /// Whether hooks that nobody knows are worth a question.
     pub(super) asks_hooks: bool,
+    /// Frames that nothing new may rest on.
+    pub(super) damage: Arc<Damage>,
 }
 
 /// Returns the memory that cutting takes, in bytes: bytes are moved to the
@@ -107,7 +110,7 @@ impl Cutter {
             undecided: None,
             asks_hooks: settings.asks_hooks,
             is_first: true,
-            known: Known::default(),
+            known: Known::new(settings.damage),
         }
     }
 

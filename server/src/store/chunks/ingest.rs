@@ -167,6 +167,7 @@ impl Ingest {
             hooks: Vec::new(),
             sources: Vec::new(),
             checksum: None,
+            heals: self.shared.damage.is_any(),
         };
         Ingested {
             content,
@@ -244,6 +245,7 @@ impl Stored {
             checksum: request.checksum.map(Checksum::new),
             expected_bytes,
             asks_hooks: request.dedup == DedupScope::Space && !holds_back,
+            damage: Arc::clone(&shared.damage),
         };
         let mut cutter = Cutter::new(settings, Arc::clone(&shared.compressors));
         if let Some(replaced) = &request.replaced {
@@ -557,6 +559,7 @@ impl Stored {
                 hooks: Vec::new(),
                 sources: Vec::new(),
                 checksum: None,
+                heals: self.shared.damage.is_any(),
             },
             checksum: whole.checksum,
             _mark: mark,
@@ -591,7 +594,7 @@ impl Stored {
         Ok(ingested)
     }
 
-    /// Returns whether the caller may know that the space holds the whole content already.
+    /// Returns whether the caller may know that the space holds the whole content already, unhurt.
     async fn is_held_already(
         &self,
         hash: &ContentId,
@@ -600,7 +603,7 @@ impl Stored {
         if let Some(replaced) = &request.replaced
             && replaced.hash == *hash
         {
-            return Ok(true);
+            return Ok(!self.shared.damage.touches(replaced));
         }
         if self.scope != DedupScope::Space {
             return Ok(false);
@@ -609,7 +612,8 @@ impl Stored {
             space: request.space,
             hash: *hash,
         };
-        Ok(self.shared.metadata.read(find).await?.is_some())
+        let held = self.shared.metadata.read(find).await?;
+        Ok(held.is_some_and(|held| !self.shared.damage.touches(&held)))
     }
 
     fn held_sums(&self) -> (u32, u64) {

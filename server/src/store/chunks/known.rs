@@ -9,12 +9,14 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use nuage_shared::chunk_id::ChunkId;
 use nuage_shared::manifest::ChunkRef;
 use nuage_shared::manifest::LeafRef;
 use nuage_shared::manifest::Place;
 
+use crate::store::chunks::damage::Damage;
 use crate::store::metadata::records::ContentRef;
 
 /// Most chunks remembered; about 3 MB.
@@ -51,8 +53,9 @@ pub(super) struct WantedLeaf {
 }
 
 /// The chunks that one upload can find.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
+    damage: Arc<Damage>,
     chunks: HashMap<ChunkId, KnownChunk>,
     order: VecDeque<ChunkId>,
     sources: Vec<Source>,
@@ -63,6 +66,19 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Knows nothing yet, and will never know a chunk whose frame is damaged.
+    pub(super) fn new(damage: Arc<Damage>) -> Self {
+        Self {
+            damage,
+            chunks: HashMap::new(),
+            order: VecDeque::new(),
+            sources: Vec::new(),
+            misses: 0,
+            leaves: HashMap::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
     /// Adds a content of one leaf.
     pub(super) fn add_chunks(&mut self, content: ContentRef, chunks: &[ChunkRef]) {
         self.remember(Some(content), 0, chunks);
@@ -136,6 +152,9 @@ impl Known {
 
     fn remember(&mut self, source: Option<ContentRef>, leaf: usize, chunks: &[ChunkRef]) {
         for chunk in chunks {
+            if self.damage.holds(&chunk.place) {
+                continue;
+            }
             let known = KnownChunk {
                 chunk: *chunk,
                 source,

@@ -29,6 +29,7 @@ mod checksum;
 mod collect;
 mod compress;
 mod cutter;
+mod damage;
 mod disk;
 mod files;
 mod hot;
@@ -66,6 +67,7 @@ use crate::clock::NANOS;
 use crate::store::chunks::appender::Appenders;
 use crate::store::chunks::collect::Collector;
 use crate::store::chunks::compress::Compressors;
+use crate::store::chunks::damage::Damage;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
 use crate::store::chunks::memory::Memory;
@@ -246,6 +248,7 @@ struct Shared {
     metadata: Arc<MetadataStore>,
     clock: Clock,
     segments: Arc<Segments>,
+    damage: Arc<Damage>,
     appenders: Appenders,
     uploads: Arc<Uploads>,
     compressors: Arc<Compressors>,
@@ -315,6 +318,7 @@ impl ChunkStore {
                 metadata,
                 clock,
                 segments,
+                damage: Arc::default(),
                 appenders,
                 uploads,
                 compressors: Arc::default(),

@@ -277,6 +277,7 @@ impl Places {
                 Err(ReadFault::Error(error)) => return Err(error),
                 Err(ReadFault::Gone) => {
                     let pack = now.pack.0;
+                    shared.damage.note(&frame.expected.place);
                     return Err(ChunkError::Damaged(format!(
                         "the file of pack {pack} is gone"
                     )));
@@ -294,7 +295,14 @@ impl Places {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return Ok(Vec::new());
         };
-        let bytes = self.fetch(first.pack, first.offset..last.end()).await?;
+        let fetched = self.fetch(first.pack, first.offset..last.end()).await;
+        if let Err(ReadFault::Error(ChunkError::File { .. })) = &fetched {
+            // A dying disk or a file that was cut: whichever frame it was, none is trusted.
+            for frame in run {
+                shared.damage.note(&frame.expected.place);
+            }
+        }
+        let bytes = fetched?;
         let now = shared.clock.now();
         let frames: Vec<(Located, bool)> = run
             .iter()
@@ -391,6 +399,7 @@ fn prove_run(
         let until = usize::try_from(frame.end() - start).unwrap_or(usize::MAX);
         let damaged = |what: &str| {
             let (pack, offset) = (frame.pack.0, frame.offset);
+            shared.damage.note(&frame.expected.place);
             ChunkError::Damaged(format!("frame at {offset} of pack {pack}: {what}"))
         };
         if until > bytes.len() || from > until {

@@ -525,6 +525,7 @@ impl Audit<'_> {
         let located = self.shared.places.locate(expected).await?;
         let (pack, offset) = (located.pack, located.offset);
         let damaged = |what: &str| {
+            self.shared.damage.note(&frame.place);
             ChunkError::Damaged(format!("frame at {offset} of pack {}: {what}", pack.0))
         };
         if self.bad_frames.contains(&(pack, offset)) {

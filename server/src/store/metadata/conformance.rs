@@ -156,6 +156,7 @@ impl Fixture {
             hooks: Vec::new(),
             sources: Vec::new(),
             checksum: None,
+            heals: false,
         };
         let change = self.change(0);
         let begun_at = change.now;
@@ -808,7 +809,14 @@ impl Follower {
             for entry in page.entries {
                 assert!(entry.seq() > after && entry.seq() <= page.cursor);
                 match entry {
-                    FeedEntry::Departed { moved: true, .. } => {}
+                    // Where it went to may be gone as well, and then nothing else tells of it.
+                    FeedEntry::Departed {
+                        node, moved: true, ..
+                    } => {
+                        if let Some(node) = self.nodes.get_mut(&node) {
+                            node.parent = Some(NodeId(0));
+                        }
+                    }
                     FeedEntry::Departed { node, .. } => drop(self.nodes.remove(&node)),
                     FeedEntry::Present(node) => drop(self.nodes.insert(node.id, node)),
                 }

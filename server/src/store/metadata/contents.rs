@@ -15,6 +15,7 @@ use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
 use crate::store::metadata::nodes::walk;
+use crate::store::metadata::packs::release_body;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::ContentBody;
 use crate::store::metadata::records::ContentRef;
@@ -24,6 +25,7 @@ use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
+use crate::store::metadata::tx::Value;
 
 /// Reads `id, space_id, hash, size, profile, chunks, pack, off, stored, map, checksum, data`.
 pub(crate) fn read_content(row: &dyn Row) -> StoreResult<Content> {
@@ -183,9 +185,19 @@ pub(crate) async fn name_content<T: Tx>(
             )
             .await?;
         }
+        if let Some(body) = new.body.as_ref().filter(|_| new.heals) {
+            require_sources(tx, new).await?;
+            replace_body(tx, ContentRef(id), (change, new), body).await?;
+        }
         return Ok(ContentRef(id));
     }
     let body = new.body.as_ref().ok_or(Refusal::SourceGone)?;
+    require_sources(tx, new).await?;
+    insert_content(tx, change, new, body).await
+}
+
+/// Refuses when a content whose frames the new one names was collected meanwhile.
+async fn require_sources<T: Tx>(tx: &mut T, new: &NewContent) -> StoreResult<()> {
     for source in &new.sources {
         let lives = tx
             .row(
@@ -198,7 +210,42 @@ pub(crate) async fn name_content<T: Tx>(
             return Err(Refusal::SourceGone.into());
         }
     }
-    insert_content(tx, change, new, body).await
+    Ok(())
+}
+
+/// Gives a content that the space holds the place of the same bytes, stored anew.
+async fn replace_body<T: Tx>(
+    tx: &mut T,
+    content: ContentRef,
+    (change, new): (&Change, &NewContent),
+    body: &ContentBody,
+) -> StoreResult<()> {
+    release_body(tx, content, change.now).await?;
+    let (place, map, _) = columns_of(body);
+    tx.perform(
+        "UPDATE content SET profile = $1, chunks = $2, pack = $3, off = $4, stored = $5, map = $6 \
+         WHERE id = $7",
+        &[
+            new.profile.number().into(),
+            i64::from(new.chunks).into(),
+            place.map(|place| place.pack.0).into(),
+            place.map(|place| signed(place.offset)).into(),
+            place.map(|place| i64::from(place.stored_bytes)).into(),
+            map.map_or(Value::Null, |map| map.as_ref().into()),
+            content.0.into(),
+        ],
+    )
+    .await?;
+    insert_body(tx, content.0, (change, new), body).await
+}
+
+/// Splits a body into its place, map and bytes.
+fn columns_of(body: &ContentBody) -> (Option<&Place>, Option<&Bytes>, Option<&Bytes>) {
+    match body {
+        ContentBody::Hot(bytes) => (None, None, Some(bytes)),
+        ContentBody::One(place) => (Some(place), None, None),
+        ContentBody::Map(map) => (None, Some(map), None),
+    }
 }
 
 async fn insert_content<T: Tx>(
@@ -208,11 +255,7 @@ async fn insert_content<T: Tx>(
     body: &ContentBody,
 ) -> StoreResult<ContentRef> {
     let id = tx.reserve_ids("content", 1).await?;
-    let (place, map, hot) = match body {
-        ContentBody::Hot(bytes) => (None, None, Some(bytes)),
-        ContentBody::One(place) => (Some(place), None, None),
-        ContentBody::Map(map) => (None, Some(map), None),
-    };
+    let (place, map, _) = columns_of(body);
     tx.perform(
         "INSERT INTO content (id, space_id, hash, key_number, size, profile, chunks, pack, off, \
          stored, map, checksum, at) VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -226,14 +269,24 @@ async fn insert_content<T: Tx>(
             place.map(|place| place.pack.0).into(),
             place.map(|place| signed(place.offset)).into(),
             place.map(|place| i64::from(place.stored_bytes)).into(),
-            map.map_or(crate::store::metadata::tx::Value::Null, |map| {
-                map.as_ref().into()
-            }),
+            map.map_or(Value::Null, |map| map.as_ref().into()),
             new.checksum.as_deref().into(),
             change.now.0.into(),
         ],
     )
     .await?;
+    insert_body(tx, id, (change, new), body).await?;
+    Ok(ContentRef(id))
+}
+
+/// Inserts what belongs to a content beside its row: small bytes, packs, hooks.
+async fn insert_body<T: Tx>(
+    tx: &mut T,
+    id: i64,
+    (change, new): (&Change, &NewContent),
+    body: &ContentBody,
+) -> StoreResult<()> {
+    let (_, _, hot) = columns_of(body);
     if let Some(bytes) = hot.filter(|bytes| !bytes.is_empty()) {
         tx.perform(
             "INSERT INTO hot_chunk (content_id, data) VALUES ($1, $2)",
@@ -256,7 +309,7 @@ async fn insert_content<T: Tx>(
         )
         .await?;
     }
-    Ok(ContentRef(id))
+    Ok(())
 }
 
 /// Tells the collector to ask whether anything still names a content.

@@ -143,6 +143,8 @@ pub struct NewContent {
     pub sources: Vec<ContentRef>,
     /// Verified checksum, to be given back as it came.
     pub checksum: Option<String>,
+    /// Stored bytes are known to be damaged: if the space holds this content, its row takes this body.
+    pub heals: bool,
 }
 
 /// A dead property (RFC 4918 section 15).

@@ -32,6 +32,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
+use rusqlite::config::DbConfig;
 use rusqlite::types::ToSql;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::types::ValueRef;
@@ -57,6 +58,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const CHECKPOINT_PAGES: i64 = 4_000;
 /// The WAL size, in bytes, above which a checkpoint also cuts the file.
 const WAL_BYTES_MAX: u64 = 256 << 20;
+/// What ANALYZE counted is forgotten: counted while a database is young, it says that an index is
+/// worth nothing, and a listing then walks through every node that there is. Without it the
+/// planner trusts the indexes, whatever the size, and plans are those that `plans.rs` asserts.
+const FORGET_STATISTICS: &str =
+    "DROP TABLE IF EXISTS sqlite_stat1; DROP TABLE IF EXISTS sqlite_stat4";
 
 /// How much memory and how many readers a database may use.
 #[derive(Debug, Clone, Copy)]
@@ -391,7 +397,6 @@ impl Writer {
             self.run_batch(batch);
             self.checkpointer.poke();
         }
-        drop(self.connection.execute_batch("PRAGMA optimize"));
         self.checkpointer.stop();
     }
 
@@ -604,6 +609,9 @@ fn connect(path: &Path, cache_bytes: u64) -> StoreResult<Connection> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(256);
+        // One plan for each statement, whatever is bound: without this a statement is parsed and
+        // planned anew at almost every use, because its values might deserve another plan.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -643,6 +651,9 @@ fn migrate(connection: &mut Connection) -> StoreResult<()> {
             .execute_batch(&Engine::Sqlite.migration(text))
             .map_err(|e| store_error(&e))?;
     }
+    connection
+        .execute_batch(FORGET_STATISTICS)
+        .map_err(|e| store_error(&e))?;
     connection
         .pragma_update(
             None,

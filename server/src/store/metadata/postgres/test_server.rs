@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +50,9 @@ fn start() -> PathBuf {
     });
     let starter = open(&folder.with_extension("start"));
     flock(&starter, FlockOperation::LockExclusive).unwrap();
-    if !folder.join("ready").exists() {
+    // A machine that was switched off leaves the folder and no server.
+    let runs = || UnixStream::connect(folder.join(".s.PGSQL.5432")).is_ok();
+    if !folder.join("ready").exists() || !runs() {
         make(&folder);
     }
     folder
