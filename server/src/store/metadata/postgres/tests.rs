@@ -324,7 +324,7 @@ async fn a_move_that_was_interrupted_goes_on_and_ends_with_the_same_rows() {
 
     // The runtime drops the first attempt half-way.
     let mut pages = 0;
-    let mut stop_in_nodes = |progress: &super::super::migrate::MigrationProgress| {
+    let mut stop_in_nodes = |progress: &crate::store::metadata::migrate::MigrationProgress| {
         pages += 1;
         let is_half_way = progress.table == "node" && progress.rows_done > 0 && pages > 3;
         assert!(!is_half_way, "stopped on purpose");
@@ -340,7 +340,7 @@ async fn a_move_that_was_interrupted_goes_on_and_ends_with_the_same_rows() {
     assert!(refusal_to_open(&url).await.contains("being moved"));
 
     let mut seen = Vec::new();
-    let mut watch = |progress: &super::super::migrate::MigrationProgress| {
+    let mut watch = |progress: &crate::store::metadata::migrate::MigrationProgress| {
         seen.push((progress.phase, progress.rows_done, progress.rows_total));
     };
     let rows = migrate_to_postgres(&file, &url, &settings, &mut watch)
