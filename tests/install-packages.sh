@@ -17,6 +17,9 @@ need cadaver cadaver
 need curl curl
 need fusermount3 fuse3
 need gcc gcc
+# Debian keeps the programs of each PostgreSQL in a folder of its own.
+set -- /usr/lib/postgresql/*/bin/initdb
+[ -x "$1" ] || packages="$packages postgresql"
 
 [ -n "$packages" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then

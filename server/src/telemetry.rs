@@ -162,28 +162,24 @@ fn describe() {
 #[derive(Debug)]
 pub struct Gauges {
     metadata: Arc<MetadataStore>,
-    wal: PathBuf,
 }
 
 impl Gauges {
     /// Looks at this database and the disk that it lies on.
     pub fn new(metadata: Arc<MetadataStore>) -> Self {
-        let mut wal = metadata.path().as_os_str().to_owned();
-        wal.push("-wal");
-        Self {
-            wal: wal.into(),
-            metadata,
-        }
+        Self { metadata }
     }
 
     /// Brings the figures up to date. Blocks for a moment.
     pub fn refresh(&self) {
-        let database = self.metadata.path();
         set(
             "nuage_metadata_waiting_writes",
             self.metadata.waiting_writes() as u64,
         );
-        set("nuage_metadata_wal_bytes", file_bytes(&self.wal));
+        let Some(database) = self.metadata.path() else {
+            return;
+        };
+        set("nuage_metadata_wal_bytes", file_bytes(&wal_of(database)));
         set("nuage_metadata_bytes", file_bytes(database));
         if let Some(bytes) = free_bytes(database) {
             set("nuage_disk_free_bytes", bytes);
@@ -197,6 +193,12 @@ impl Gauges {
 )]
 fn set(name: &'static str, value: u64) {
     metrics::gauge!(name).set(value as f64);
+}
+
+fn wal_of(database: &Path) -> PathBuf {
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
 }
 
 fn file_bytes(path: &Path) -> u64 {

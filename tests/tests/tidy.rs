@@ -296,6 +296,7 @@ fn no_module_file_is_forgotten() {
                     read(parent).lines().any(|line| {
                         let declaration = code_of(line).trim();
                         declaration.ends_with(&format!("mod {module};"))
+                            || declaration == format!("#[path = \"{module}.rs\"]")
                     })
                 });
             if !is_named {

@@ -171,3 +171,20 @@ fn refused(refusal: Refusal, path: NodePath) -> FilesError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nuage_shared::node_path::NodePath;
+
+    use super::FilesError;
+    use super::at;
+    use crate::store::metadata::error::StoreError;
+
+    #[test]
+    fn a_database_out_of_reach_is_unavailable_storage() {
+        let path = NodePath::parse("a").unwrap();
+        let error = at(&path)(StoreError::Unavailable("no connection".to_owned()));
+        let is_passed_on = matches!(error, FilesError::Unavailable(StoreError::Unavailable(_)));
+        assert!(is_passed_on, "{error:?}");
+    }
+}

@@ -200,7 +200,7 @@ impl Operation for CreateAccount {
         }
         let id = tx.reserve_ids("account", 1).await?;
         let home = create_space(tx, SpaceKind::Home, id, self.quota, self.now).await?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO account (id, name, fold, display_name, email, password_hash, is_admin, \
              state, home_space, created_at, changed_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10)",
@@ -275,7 +275,7 @@ async fn create_space<T: Tx>(
         SpaceKind::Home => 1,
         SpaceKind::Group => 2,
     };
-    tx.execute(
+    tx.perform(
         "INSERT INTO space (id, domain_id, kind, owner_id, root_id, trash_id, seq, quota) \
          VALUES ($1, $2, $3, $4, $5, $6, 2, $7)",
         &[
@@ -302,7 +302,7 @@ async fn create_top<T: Tx>(
     seq: i64,
     now: Timestamp,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
          mtime, ctime) VALUES ($1, $2, NULL, '', '', 0, $3, $4, $5, $6, $7)",
         &[
@@ -447,15 +447,34 @@ impl Operation for ReadChangedAt {
     }
 }
 
-/// Ends cached credentials of an account.
+/// Reads a number that rises with each change that must end cached credentials.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadAccountMark;
+
+impl Operation for ReadAccountMark {
+    type Output = i64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<i64> {
+        let sql = "SELECT next FROM counter WHERE name = 'account_change'";
+        Ok(tx.row(sql, &[], |row| row.int(0)).await?.unwrap_or(0))
+    }
+}
+
+/// Ends cached credentials of an account, also on other servers.
 async fn mark_changed<T: Tx>(tx: &mut T, id: UserId, now: Timestamp) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "UPDATE account SET changed_at = CASE WHEN changed_at < $1 THEN $1 \
          ELSE changed_at + 1 END WHERE id = $2",
         &[now.0.into(), id.0.into()],
     )
     .await?;
-    Ok(())
+    // Written with the change: a mark that shows earlier would be looked at too early.
+    tx.perform(
+        "INSERT INTO counter (name, next) VALUES ('account_change', 1) \
+         ON CONFLICT (name) DO UPDATE SET next = counter.next + 1",
+        &[],
+    )
+    .await
 }
 
 fn must_change(rows: u64) -> StoreResult<()> {
@@ -541,22 +560,25 @@ impl Operation for DeleteAccount {
             .await?
             .filter(|account| account.state != AccountState::Deleted)
             .ok_or(Refusal::NotFound)?;
+        // First the account's row, then those of spaces: whoever deletes or restores it waits here.
+        let rows = tx
+            .execute(
+                "UPDATE account SET state = 2, purge_at = $1 WHERE id = $2 AND state < 2",
+                &[self.purge_at.0.into(), self.id.0.into()],
+            )
+            .await?;
+        must_change(rows)?;
         if let Some(receiver) = &self.hand_to {
             hand_over::hand_over(tx, &account, receiver, self.now).await?;
         }
-        tx.execute(
-            "UPDATE account SET state = 2, purge_at = $1 WHERE id = $2",
-            &[self.purge_at.0.into(), self.id.0.into()],
-        )
-        .await?;
         mark_changed(tx, self.id, self.now).await?;
         archive_space(tx, account.home).await?;
-        tx.execute(
+        tx.perform(
             "UPDATE token SET revoked_at = $1 WHERE account_id = $2 AND revoked_at IS NULL",
             &[self.now.0.into(), self.id.0.into()],
         )
         .await?;
-        tx.execute("DELETE FROM lock WHERE owner_id = $1", &[self.id.0.into()])
+        tx.perform("DELETE FROM lock WHERE owner_id = $1", &[self.id.0.into()])
             .await?;
         Ok(())
     }
@@ -564,12 +586,12 @@ impl Operation for DeleteAccount {
 
 /// Takes a space out of everybody's reach and ends its locks.
 async fn archive_space<T: Tx>(tx: &mut T, space: SpaceId) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "UPDATE space SET state = 1 WHERE id = $1",
         &[space.0.into()],
     )
     .await?;
-    tx.execute("DELETE FROM lock WHERE space_id = $1", &[space.0.into()])
+    tx.perform("DELETE FROM lock WHERE space_id = $1", &[space.0.into()])
         .await?;
     Ok(())
 }
@@ -598,13 +620,15 @@ impl Operation for RestoreAccount {
             .await?
             .filter(|account| account.purge_at.is_some_and(|at| at > self.now))
             .ok_or(Refusal::NotFound)?;
-        tx.execute(
-            "UPDATE account SET state = 0, purge_at = NULL WHERE id = $1",
-            &[account.id.0.into()],
-        )
-        .await?;
+        let rows = tx
+            .execute(
+                "UPDATE account SET state = 0, purge_at = NULL WHERE id = $1 AND state = 2",
+                &[account.id.0.into()],
+            )
+            .await?;
+        must_change(rows)?;
         mark_changed(tx, account.id, self.now).await?;
-        tx.execute(
+        tx.perform(
             "UPDATE space SET state = 0 WHERE id = $1",
             &[account.home.0.into()],
         )
@@ -695,19 +719,19 @@ impl Operation for FinishPurge {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let space: &[_] = &[self.space.0.into()];
         let due: &[_] = &[self.space.0.into(), self.now.0.into()];
-        tx.execute(
+        tx.perform(
             "DELETE FROM token WHERE account_id IN (SELECT id FROM account \
              WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
             due,
         )
         .await?;
-        tx.execute(
+        tx.perform(
             "DELETE FROM member WHERE account_id IN (SELECT id FROM account \
              WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
             due,
         )
         .await?;
-        tx.execute(
+        tx.perform(
             "DELETE FROM member WHERE team_id IN (SELECT id FROM team \
              WHERE space_id = $1 AND state = 2 AND purge_at <= $2)",
             due,
@@ -726,14 +750,14 @@ impl Operation for FinishPurge {
             )
             .await?;
         must_change(accounts + teams)?;
-        tx.execute(
+        tx.perform(
             "DELETE FROM node WHERE space_id = $1 AND parent_id IS NULL",
             space,
         )
         .await?;
-        tx.execute("DELETE FROM tomb WHERE space_id = $1", space)
+        tx.perform("DELETE FROM tomb WHERE space_id = $1", space)
             .await?;
-        tx.execute("DELETE FROM space WHERE id = $1", space).await?;
+        tx.perform("DELETE FROM space WHERE id = $1", space).await?;
         Ok(())
     }
 }

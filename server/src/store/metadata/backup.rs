@@ -74,7 +74,7 @@ impl Operation for NameHistory {
     type Output = String;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<String> {
-        tx.execute(
+        tx.perform(
             "INSERT INTO setting (name, value) VALUES ('history_id', $1) \
              ON CONFLICT (name) DO NOTHING",
             &[self.history_id.as_str().into()],
@@ -107,12 +107,12 @@ impl Operation for BeginNewHistory {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        tx.execute(
+        tx.perform(
             "UPDATE space SET seq = seq + $1, floor = seq + $1",
             &[JUMP.into()],
         )
         .await?;
-        tx.execute("UPDATE counter SET next = next + $1", &[JUMP.into()])
+        tx.perform("UPDATE counter SET next = next + $1", &[JUMP.into()])
             .await?;
         for statement in [
             "DELETE FROM tomb",
@@ -120,9 +120,9 @@ impl Operation for BeginNewHistory {
             "DELETE FROM lease",
             "DELETE FROM job",
         ] {
-            tx.execute(statement, &[]).await?;
+            tx.perform(statement, &[]).await?;
         }
-        tx.execute(
+        tx.perform(
             "INSERT INTO setting (name, value) VALUES ('history_id', $1) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             &[self.history_id.as_str().into()],

@@ -398,7 +398,7 @@ impl Operation for RepairSums {
                 above.tree_seq = above.tree_seq.max(own.tree_seq);
             }
         }
-        tx.execute(
+        tx.perform(
             "UPDATE space SET used = (SELECT size FROM node WHERE id = space.root_id), \
              files = (SELECT tree_files FROM node WHERE id = space.root_id), \
              kept = (SELECT coalesce(sum(kept), 0) FROM hist WHERE space_id = $1) \
@@ -411,7 +411,7 @@ impl Operation for RepairSums {
 }
 
 async fn write_sums<T: Tx>(tx: &mut T, folder: i64, sums: Sums) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "UPDATE node SET size = $1, tree_files = $2, tree_seq = $3 WHERE id = $4",
         &[
             sums.size.into(),

@@ -179,7 +179,7 @@ pub(crate) async fn name_content<T: Tx>(
     if let Some((id, checksum)) = held {
         // Both are true of the same bytes; the client that came last knows its own.
         if new.checksum.is_some() && new.checksum != checksum {
-            tx.execute(
+            tx.perform(
                 "UPDATE content SET checksum = $1 WHERE id = $2",
                 &[new.checksum.as_deref().into(), id.into()],
             )
@@ -222,7 +222,7 @@ async fn replace_body<T: Tx>(
 ) -> StoreResult<()> {
     release_body(tx, content, change.now).await?;
     let (place, map, _) = columns_of(body);
-    tx.execute(
+    tx.perform(
         "UPDATE content SET profile = $1, chunks = $2, pack = $3, off = $4, stored = $5, map = $6 \
          WHERE id = $7",
         &[
@@ -256,7 +256,7 @@ async fn insert_content<T: Tx>(
 ) -> StoreResult<ContentRef> {
     let id = tx.reserve_ids("content", 1).await?;
     let (place, map, _) = columns_of(body);
-    tx.execute(
+    tx.perform(
         "INSERT INTO content (id, space_id, hash, key_number, size, profile, chunks, pack, off, \
          stored, map, checksum, at) VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         &[
@@ -288,21 +288,21 @@ async fn insert_body<T: Tx>(
 ) -> StoreResult<()> {
     let (_, _, hot) = columns_of(body);
     if let Some(bytes) = hot.filter(|bytes| !bytes.is_empty()) {
-        tx.execute(
+        tx.perform(
             "INSERT INTO hot_chunk (content_id, data) VALUES ($1, $2)",
             &[id.into(), bytes.as_ref().into()],
         )
         .await?;
     }
     for pack in &new.packs {
-        tx.execute(
+        tx.perform(
             "INSERT INTO content_pack (pack, content_id) VALUES ($1, $2)",
             &[pack.0.into(), id.into()],
         )
         .await?;
     }
     for hook in &new.hooks {
-        tx.execute(
+        tx.perform(
             "INSERT INTO hook (space_id, id8, content_id) VALUES ($1, $2, $3) \
              ON CONFLICT DO NOTHING",
             &[change.space.0.into(), (*hook).into(), id.into()],
@@ -318,7 +318,7 @@ pub(crate) async fn maybe_dead<T: Tx>(
     content: ContentRef,
     now: Timestamp,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO maybe_dead (content_id, at) VALUES ($1, $2) ON CONFLICT (content_id) DO NOTHING",
         &[content.0.into(), now.0.into()],
     )

@@ -5,7 +5,7 @@
 //! because rows of `content` belong to one space.
 //!
 //! The tree is walked once into the temporary table `copied` (old number, position;
-//! a folder stands before what it holds). Positions then give numbers and changes.
+//! a folder stands before what it holds), which every connection has. Positions then give numbers and changes.
 //! SQLite knows nothing of the size of a temporary table; `CROSS JOIN` makes it begin
 //! there instead of scanning the nodes of everybody.
 
@@ -55,6 +55,10 @@ pub struct Copy {
 impl Operation for Copy {
     type Output = Committed;
 
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
         let change = &self.change;
         let name = self.to.name().ok_or(Refusal::Root)?;
@@ -99,7 +103,7 @@ async fn overwrite_file<T: Tx>(
     seq: i64,
 ) -> StoreResult<Committed> {
     archive(tx, (old, signed(old.size_bytes)), seq, change).await?;
-    tx.execute(
+    tx.perform(
         "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
          rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
          content_at = CASE WHEN content_at + 1 > $5 THEN content_at + 1 ELSE $5 END \
@@ -114,12 +118,12 @@ async fn overwrite_file<T: Tx>(
         ],
     )
     .await?;
-    tx.execute(
+    tx.perform(
         "DELETE FROM property WHERE node_id = $1",
         &[old.id.0.into()],
     )
     .await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO property (node_id, namespace, name, value) \
          SELECT $1, namespace, name, value FROM property WHERE node_id = $2",
         &[old.id.0.into(), source.id.0.into()],
@@ -188,7 +192,7 @@ pub(crate) async fn copy_tree<T: Tx>(
         Growth::default()
     };
     insert_top(tx, source, target, growth, numbers).await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO property (node_id, namespace, name, value) \
          SELECT $1 + c.ordinal, p.namespace, p.name, p.value \
          FROM copied c CROSS JOIN property p WHERE p.node_id = c.old_id",
@@ -202,20 +206,8 @@ pub(crate) async fn copy_tree<T: Tx>(
 
 /// Fills `copied` with a node and, if `deep`, all below it; returns how many.
 async fn gather<T: Tx>(tx: &mut T, source: &Node, deep: bool) -> StoreResult<i64> {
-    tx.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS copied \
-         (old_id INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL)",
-        &[],
-    )
-    .await?;
-    tx.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS carried \
-         (old_id INTEGER PRIMARY KEY, new_id INTEGER, ordinal INTEGER NOT NULL)",
-        &[],
-    )
-    .await?;
-    tx.execute("DELETE FROM copied", &[]).await?;
-    tx.execute("DELETE FROM carried", &[]).await?;
+    tx.perform("DELETE FROM copied", &[]).await?;
+    tx.perform("DELETE FROM carried", &[]).await?;
     let depth_max = if deep { i64::MAX } else { 0 };
     let count = tx
         .execute(
@@ -235,7 +227,7 @@ async fn gather<T: Tx>(tx: &mut T, source: &Node, deep: bool) -> StoreResult<i64
 /// it has with the same hash, else a new one that names the same frames.
 async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResult<()> {
     let space = target.space.0;
-    tx.execute(
+    tx.perform(
         "INSERT INTO carried (old_id, new_id, ordinal) \
          SELECT o.id, h.id, row_number() OVER (PARTITION BY h.id IS NULL ORDER BY o.id) - 1 \
          FROM (SELECT DISTINCT n.content_id AS id FROM copied c CROSS JOIN node n \
@@ -253,7 +245,7 @@ async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResu
         .await?
         .unwrap_or(0);
     let first = tx.reserve_ids("content", missing).await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO content (id, space_id, hash, key_number, size, profile, chunks, pack, off, \
          stored, map, checksum, at) \
          SELECT $1 + k.ordinal, $2, c.hash, c.key_number, c.size, c.profile, c.chunks, c.pack, \
@@ -262,25 +254,25 @@ async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResu
         &[first.into(), space.into(), target.now.0.into()],
     )
     .await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO hot_chunk (content_id, data) SELECT $1 + k.ordinal, h.data \
          FROM carried k CROSS JOIN hot_chunk h WHERE h.content_id = k.old_id AND k.new_id IS NULL",
         &[first.into()],
     )
     .await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO content_pack (pack, content_id) SELECT p.pack, $1 + k.ordinal \
          FROM carried k CROSS JOIN content_pack p WHERE p.content_id = k.old_id AND k.new_id IS NULL",
         &[first.into()],
     )
     .await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO hook (space_id, id8, content_id) SELECT $1, h.id8, $2 + k.ordinal \
          FROM carried k CROSS JOIN hook h WHERE h.content_id = k.old_id AND k.new_id IS NULL",
         &[space.into(), first.into()],
     )
     .await?;
-    tx.execute(
+    tx.perform(
         "UPDATE carried SET new_id = $1 + ordinal WHERE new_id IS NULL",
         &[first.into()],
     )
@@ -294,7 +286,7 @@ async fn insert_members<T: Tx>(
     target: &CopyTarget<'_>,
     numbers: Numbers,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
          content_id, size, tree_files, rev, content_at, mtime, ctime, flags) \
          SELECT $1 + c.ordinal, $2, $1 + p.ordinal, n.name, n.fold, n.kind, \
@@ -329,7 +321,7 @@ async fn insert_top<T: Tx>(
     } else {
         (numbers.first_seq, 0)
     };
-    tx.execute(
+    tx.perform(
         "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
          content_id, size, tree_files, rev, content_at, mtime, ctime, flags) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, \

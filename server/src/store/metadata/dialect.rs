@@ -1,25 +1,53 @@
 //! The few differences between the SQL of the engines.
 //!
-//! Statements are shared; only column types of the migrations differ.
+//! Statements are shared; only the definitions of tables differ.
 
 /// An engine that runs the shared statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// SQLite, bundled.
     Sqlite,
+    /// PostgreSQL, a server.
+    Postgres,
 }
+
+/// The temporary tables that every connection has from its start, empty between transactions.
+const SCRATCH: &str = "\
+CREATE TEMP TABLE copied (old_id {INT} PRIMARY KEY, ordinal {INT} NOT NULL){SCRATCH};
+CREATE TEMP TABLE carried (old_id {INT} PRIMARY KEY, new_id {INT}, ordinal {INT} NOT NULL){SCRATCH};";
 
 /// The migrations in order; the first is version 1.
 pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_core.sql")];
 
 impl Engine {
-    /// Fills the type placeholders of a migration.
+    /// Fills the placeholders of a migration.
+    ///
+    /// Integers have 64 bits and texts compare as bytes on every engine.
     pub(crate) fn migration(self, text: &str) -> String {
+        let [int, blob, words, scratch] = match self {
+            Self::Sqlite => ["INTEGER", "BLOB", "TEXT", ""],
+            Self::Postgres => [
+                "BIGINT",
+                "BYTEA",
+                "TEXT COLLATE \"C\"",
+                " ON COMMIT DELETE ROWS",
+            ],
+        };
+        text.replace("{INT}", int)
+            .replace("{BLOB}", blob)
+            .replace("{TEXT}", words)
+            .replace("{SCRATCH}", scratch)
+    }
+
+    /// Returns what makes the temporary tables of a new connection.
+    ///
+    /// PostgreSQL takes a table that was never analyzed for one of ten pages, and would
+    /// rather read all nodes than look up so many.
+    pub(crate) fn scratch(self) -> String {
+        let tables = self.migration(SCRATCH);
         match self {
-            Self::Sqlite => text
-                .replace("{INT}", "INTEGER")
-                .replace("{BLOB}", "BLOB")
-                .replace("{TEXT}", "TEXT"),
+            Self::Sqlite => tables,
+            Self::Postgres => format!("{tables} ANALYZE copied, carried;"),
         }
     }
 }

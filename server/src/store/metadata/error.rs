@@ -36,6 +36,9 @@ pub enum StoreError {
     /// Stored data does not have the expected form.
     #[error("stored metadata is damaged: {0}")]
     Corrupt(String),
+    /// The database cannot be reached now, or is too busy; nothing happened, asking again may help.
+    #[error("the metadata database is not available: {0}")]
+    Unavailable(String),
     /// The store is stopping or has stopped.
     #[error("the metadata store is closed")]
     Closed,

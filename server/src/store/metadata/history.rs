@@ -39,22 +39,31 @@ impl Operation for PurgeTrash {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
         let due = tx
             .row(
-                "SELECT node_id, space_id, size FROM trash WHERE at <= $1 ORDER BY at LIMIT 1",
+                "SELECT node_id, space_id FROM trash WHERE at <= $1 ORDER BY at LIMIT 1",
                 &[self.deleted_until.0.into()],
-                |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)),
+                |row| Ok((row.int(0)?, row.int(1)?)),
             )
             .await?;
-        let Some((top, space, size)) = due else {
+        let Some((top, space)) = due else {
             return Ok(0);
         };
         lock_space_row(tx, SpaceId(space)).await?;
+        // Another server may have purged it before this one held the space.
+        let size = tx
+            .row(
+                "SELECT size FROM trash WHERE node_id = $1 AND space_id = $2",
+                &[top.into(), space.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        let Some(size) = size else { return Ok(1) };
         purge_tree(tx, SpaceId(space), (NodeId(top), size), self.now).await
     }
 }
 
 /// Takes a space's row lock without taking a number.
 pub(crate) async fn lock_space_row<T: Tx>(tx: &mut T, space: SpaceId) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "UPDATE space SET seq = seq WHERE id = $1",
         &[space.0.into()],
     )
@@ -146,7 +155,7 @@ async fn forget_node<T: Tx>(
         .await?;
     let kept: i64 = past.iter().map(|(_, kept)| kept).sum();
     if kept != 0 {
-        tx.execute(
+        tx.perform(
             "UPDATE space SET kept = kept - $1 WHERE id = $2",
             &[kept.into(), space.0.into()],
         )
@@ -159,11 +168,11 @@ async fn forget_node<T: Tx>(
     {
         maybe_dead(tx, ContentRef(content), now).await?;
     }
-    tx.execute("DELETE FROM property WHERE node_id = $1", &[id.into()])
+    tx.perform("DELETE FROM property WHERE node_id = $1", &[id.into()])
         .await?;
-    tx.execute("DELETE FROM lock WHERE node_id = $1", &[id.into()])
+    tx.perform("DELETE FROM lock WHERE node_id = $1", &[id.into()])
         .await?;
-    tx.execute("DELETE FROM node WHERE id = $1", &[id.into()])
+    tx.perform("DELETE FROM node WHERE id = $1", &[id.into()])
         .await?;
     Ok(())
 }
@@ -216,7 +225,7 @@ impl Operation for ThinHistory {
             forget_former(tx, self.space, &former, self.now).await?;
             kept += former.kept;
         }
-        tx.execute(
+        tx.perform(
             "UPDATE space SET kept = kept - $1 WHERE id = $2",
             &[kept.into(), self.space.0.into()],
         )
@@ -392,7 +401,7 @@ impl RelievePressure {
             forget_former(tx, self.space, former, self.now).await?;
             freed += former.kept;
         }
-        tx.execute(
+        tx.perform(
             "UPDATE space SET kept = kept - $1 WHERE id = $2",
             &[freed.into(), self.space.0.into()],
         )
@@ -408,7 +417,7 @@ async fn forget_former<T: Tx>(
     former: &Former,
     now: Timestamp,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "DELETE FROM hist WHERE node_id = $1 AND space_id = $2 AND from_seq = $3",
         &[former.node.into(), space.0.into(), former.from_seq.into()],
     )
@@ -443,9 +452,9 @@ async fn purge_tree<T: Tx>(
 ) -> StoreResult<u64> {
     let (gone, is_complete) = forget_tree(tx, space, top, SLICE_ROWS, now).await?;
     if is_complete {
-        tx.execute("DELETE FROM trash WHERE node_id = $1", &[top.0.into()])
+        tx.perform("DELETE FROM trash WHERE node_id = $1", &[top.0.into()])
             .await?;
-        tx.execute(
+        tx.perform(
             "UPDATE space SET kept = kept - $1 WHERE id = $2",
             &[size.into(), space.0.into()],
         )
@@ -529,12 +538,12 @@ impl Operation for DropTombs {
             if at > self.until.0 {
                 break;
             }
-            tx.execute(
+            tx.perform(
                 "DELETE FROM tomb WHERE space_id = $1 AND seq = $2 AND node_id = $3",
                 &[self.space.0.into(), seq.into(), node.into()],
             )
             .await?;
-            tx.execute(
+            tx.perform(
                 "UPDATE space SET floor = $1 WHERE id = $2 AND floor < $1",
                 &[seq.into(), self.space.0.into()],
             )
@@ -570,7 +579,7 @@ impl Operation for WriteSetting {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        tx.execute(
+        tx.perform(
             "INSERT INTO setting (name, value) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             &[self.0.into(), self.1.as_str().into()],
@@ -620,7 +629,7 @@ impl Operation for PurgeSpace {
             "DELETE FROM lock WHERE space_id = $1",
             "DELETE FROM space WHERE id = $1",
         ] {
-            tx.execute(statement, &[self.space.0.into()]).await?;
+            tx.perform(statement, &[self.space.0.into()]).await?;
         }
         Ok(true)
     }

@@ -79,13 +79,13 @@ impl Operation for AskJob {
     type Output = JobId;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<JobId> {
-        tx.execute(
+        tx.perform(
             "DELETE FROM job WHERE state >= $1 AND at < $2",
             &[DONE.into(), self.now.plus_seconds(-KEPT_SECONDS).0.into()],
         )
         .await?;
         let id = tx.reserve_ids("job", 1).await?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO job (id, kind, argument, state, at, beat_at) VALUES ($1, $2, $3, $4, $5, $6)",
             &[
                 id.into(),
@@ -120,7 +120,7 @@ impl Operation for HasOpenJobs {
     }
 }
 
-/// Takes the job that has waited longest.
+/// Takes the job that has waited longest, unless another server is quicker.
 #[derive(Debug)]
 pub struct TakeJob {
     /// The present.
@@ -144,14 +144,17 @@ impl Operation for TakeJob {
                 },
             )
             .await?;
-        if let Some(job) = &asked {
-            tx.execute(
-                "UPDATE job SET state = $1, beat_at = $2 WHERE id = $3",
+        let Some(job) = asked else {
+            return Ok(None);
+        };
+        // Another server may have taken it since it was read.
+        let taken = tx
+            .execute(
+                "UPDATE job SET state = $1, beat_at = $2 WHERE id = $3 AND state = 0",
                 &[RUNNING.into(), self.now.0.into(), job.id.0.into()],
             )
             .await?;
-        }
-        Ok(asked)
+        Ok((taken > 0).then_some(job))
     }
 }
 
@@ -168,13 +171,13 @@ impl Operation for BeatJobs {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        tx.execute(
+        tx.perform(
             "UPDATE job SET beat_at = $1 WHERE state IN (0, 1)",
             &[self.now.0.into()],
         )
         .await?;
         if let Some((id, progress)) = &self.running {
-            tx.execute(
+            tx.perform(
                 "UPDATE job SET progress = $1 WHERE id = $2",
                 &[progress.as_str().into(), id.0.into()],
             )
@@ -203,7 +206,7 @@ impl Operation for EndJob {
             Ok(result) => (DONE, result),
             Err(reason) => (FAILED, reason),
         };
-        tx.execute(
+        tx.perform(
             "UPDATE job SET state = $1, result = $2, beat_at = $3 WHERE id = $4",
             &[
                 state.into(),

@@ -16,6 +16,7 @@ use nuage_shared::node_path::NodePath;
 use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Walk;
 use crate::store::metadata::nodes::path_of;
@@ -270,11 +271,11 @@ pub(crate) async fn end_locks_of_tree<T: Tx>(
     if !any_lock(tx, space, now).await? {
         return Ok(());
     }
-    tx.execute("DELETE FROM lock WHERE node_id = $1", &[node.id.0.into()])
+    tx.perform("DELETE FROM lock WHERE node_id = $1", &[node.id.0.into()])
         .await?;
     if node.is_folder() {
         for lock in locks_below(tx, space, node.id, now).await? {
-            tx.execute(
+            tx.perform(
                 "DELETE FROM lock WHERE token = $1",
                 &[lock.token.as_str().into()],
             )
@@ -390,11 +391,7 @@ impl Operation for CreateLock {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Lock> {
         let change = &self.change;
         // The space's row is the lock under which nodes and their locks change.
-        tx.execute(
-            "UPDATE space SET seq = seq WHERE id = $1",
-            &[change.space.0.into()],
-        )
-        .await?;
+        lock_space_row(tx, change.space).await?;
         let found = walk(tx, change.space, &self.path).await?;
         let node = found.existing()?.clone();
         check_precondition(tx, change, &found, &self.precondition).await?;
@@ -410,7 +407,7 @@ impl Operation for CreateLock {
             return Err(Refusal::TooManyLocks.into());
         }
         let until = change.now.plus_seconds(self.timeout_seconds);
-        tx.execute(
+        tx.perform(
             "INSERT INTO lock (token, space_id, node_id, owner_id, shared, deep, until, \
              timeout_seconds, info) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             &[
@@ -476,13 +473,14 @@ impl Operation for RefreshLock {
     type Output = Option<Lock>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Lock>> {
+        lock_space_row(tx, self.change.space).await?;
         let Some((index, mut lock)) = own_lock(tx, &self.change, &self.path, &self.token).await?
         else {
             return Ok(None);
         };
         lock.until = self.change.now.plus_seconds(self.timeout_seconds);
         lock.timeout_seconds = self.timeout_seconds;
-        tx.execute(
+        tx.perform(
             "UPDATE lock SET until = $1, timeout_seconds = $2 WHERE token = $3",
             &[
                 lock.until.0.into(),
@@ -510,13 +508,14 @@ impl Operation for EndLock {
     type Output = bool;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        lock_space_row(tx, self.change.space).await?;
         if own_lock(tx, &self.change, &self.path, &self.token)
             .await?
             .is_none()
         {
             return Ok(false);
         }
-        tx.execute(
+        tx.perform(
             "DELETE FROM lock WHERE token = $1",
             &[self.token.as_str().into()],
         )

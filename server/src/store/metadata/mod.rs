@@ -9,7 +9,12 @@ pub mod backup;
 pub mod browse;
 pub mod check;
 #[cfg(test)]
-mod conformance;
+#[path = "conformance.rs"]
+mod conformance_on_postgres;
+#[cfg(test)]
+#[expect(clippy::duplicate_mod, reason = "one suite, run on each engine")]
+#[path = "conformance.rs"]
+mod conformance_on_sqlite;
 pub mod contents;
 pub mod copy;
 pub mod dialect;
@@ -18,14 +23,18 @@ pub mod feed;
 pub mod history;
 pub mod jobs;
 pub mod locks;
+pub mod migrate;
 pub mod nodes;
 pub mod packs;
 #[cfg(test)]
 mod plans;
+pub mod postgres;
 pub mod precondition;
 pub mod records;
 pub mod redirections;
 pub mod sqlite;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tree;
 pub mod tx;
 pub mod upload;
@@ -33,7 +42,12 @@ pub mod upload;
 use std::future::Future;
 use std::path::Path;
 
+use futures_util::future::Either;
+
+use crate::store::metadata::accounts::ReadAccountMark;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::postgres::Postgres;
+use crate::store::metadata::postgres::PostgresSettings;
 use crate::store::metadata::sqlite::ExpectedWrite;
 use crate::store::metadata::sqlite::Sqlite;
 use crate::store::metadata::sqlite::SqliteSettings;
@@ -45,7 +59,13 @@ use crate::store::metadata::tx::Tx;
 /// The door to the metadata database.
 #[derive(Debug)]
 pub struct MetadataStore {
-    engine: Sqlite,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 impl MetadataStore {
@@ -54,13 +74,27 @@ impl MetadataStore {
     /// Fails when the file is of a newer schema than this program knows.
     pub fn open_sqlite(path: &Path, settings: SqliteSettings) -> StoreResult<Self> {
         Ok(Self {
-            engine: Sqlite::open(path, settings)?,
+            engine: Engine::Sqlite(Sqlite::open(path, settings)?),
         })
     }
 
-    /// Returns the database file.
-    pub fn path(&self) -> &Path {
-        self.engine.path()
+    /// Connects to a PostgreSQL database by its URL, `postgres://…`, and brings its schema up to date.
+    ///
+    /// Fails when the server would lose what it acknowledges (`fsync`,
+    /// `synchronous_commit` or `full_page_writes` off), is too old, or holds a newer schema.
+    /// Any number of servers may use one database; operations run in tasks of the present runtime.
+    pub async fn open_postgres(url: &str, settings: &PostgresSettings) -> StoreResult<Self> {
+        Ok(Self {
+            engine: Engine::Postgres(Postgres::open(url, settings).await?),
+        })
+    }
+
+    /// Returns the database file; `None`: the database is a server's.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.engine {
+            Engine::Sqlite(engine) => Some(engine.path()),
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// Runs an operation durably: when this returns, a power cut cannot undo it.
@@ -70,37 +104,66 @@ impl MetadataStore {
         &self,
         operation: O,
     ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
-        self.engine.write(operation, Urgency::Foreground)
+        self.write_as(operation, Urgency::Foreground)
+    }
+
+    fn write_as<O: Operation>(
+        &self,
+        operation: O,
+        urgency: Urgency,
+    ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
+        match &self.engine {
+            Engine::Sqlite(engine) => Either::Left(engine.write(operation, urgency)),
+            Engine::Postgres(engine) => Either::Right(engine.write(operation, urgency)),
+        }
     }
 
     /// Runs a background operation: like `write`, but at most one of them joins a commit.
     pub async fn write_in_background<O: Operation>(&self, operation: O) -> StoreResult<O::Output> {
-        self.engine.write(operation, Urgency::Background).await
+        self.write_as(operation, Urgency::Background).await
     }
 
     /// Runs a read-only operation on one snapshot.
     pub async fn read<O: Operation>(&self, operation: O) -> StoreResult<O::Output> {
-        self.engine.read(operation).await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(operation).await,
+            Engine::Postgres(engine) => engine.read(operation).await,
+        }
     }
 
     /// Announces that a write follows within a moment, so that it can share a commit.
     pub fn expect_write(&self) -> ExpectedWrite {
-        self.engine.expect_write()
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.expect_write(),
+            Engine::Postgres(_) => ExpectedWrite::ignored(),
+        }
     }
 
     /// Returns how many writes wait for the writer.
     pub fn waiting_writes(&self) -> usize {
-        self.engine.waiting_writes()
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.waiting_writes(),
+            Engine::Postgres(engine) => engine.waiting_writes(),
+        }
     }
 
-    /// Returns a number that changes when another process has written.
+    /// Returns a number that changes when another process has changed accounts or tokens.
+    ///
+    /// On SQLite it also changes with other writes of other processes, on PostgreSQL with
+    /// this process's own changes of accounts.
     pub async fn data_version(&self) -> StoreResult<i64> {
-        self.write_in_background(DataVersion).await
+        match &self.engine {
+            Engine::Sqlite(_) => self.write_in_background(DataVersion).await,
+            Engine::Postgres(engine) => engine.read(ReadAccountMark).await,
+        }
     }
 
     /// Finishes what is queued and folds the write-ahead log back. Blocks.
     pub fn close(&self) {
-        self.engine.close();
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.close(),
+            Engine::Postgres(engine) => engine.close(),
+        }
     }
 }
 

@@ -257,7 +257,7 @@ pub(crate) async fn archive<T: Tx>(
     to_seq: i64,
     change: &Change,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO hist (node_id, space_id, from_seq, to_seq, parent_id, name, content_id, size, \
          mtime, actor, at, kept) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         &[
@@ -296,7 +296,7 @@ pub(crate) async fn touch_above<T: Tx>(
     growth: Growth,
 ) -> StoreResult<()> {
     for folder in above.iter().rev() {
-        tx.execute(
+        tx.perform(
             "UPDATE node SET tree_seq = $1, size = size + $2, tree_files = tree_files + $3 \
              WHERE id = $4",
             &[
@@ -318,7 +318,7 @@ pub(crate) async fn charge<T: Tx>(
     growth: Growth,
     kept_bytes: i64,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "UPDATE space SET used = used + $1, files = files + $2, kept = kept + $3 WHERE id = $4",
         &[
             growth.bytes.into(),
@@ -339,7 +339,7 @@ pub(crate) async fn bury<T: Tx>(
     why: Departure,
     now: Timestamp,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO tomb (space_id, seq, node_id, parent_id, why, at) \
          VALUES ($1, $2, $3, $4, $5, $6)",
         &[

@@ -126,7 +126,7 @@ impl Operation for OpenPack {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<PackId> {
         let id = tx.reserve_ids("pack", 1).await?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO pack (id, uuid, state, at) VALUES ($1, $2, 0, $3)",
             &[id.into(), self.uuid.as_slice().into(), self.at.0.into()],
         )
@@ -169,7 +169,7 @@ impl Operation for SealPack {
 
 /// Tells the compaction to look at a pack.
 async fn suspect_pack<T: Tx>(tx: &mut T, pack: PackId, at: Timestamp) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO pack_work (pack, at) VALUES ($1, $2) ON CONFLICT (pack) DO NOTHING",
         &[pack.0.into(), at.0.into()],
     )
@@ -452,7 +452,7 @@ impl Operation for MovePack {
         }
         self.repoint_sources(tx).await?;
         note_sources(tx, self.pack, &self.moved).await?;
-        tx.execute(
+        tx.perform(
             "DELETE FROM pack_work WHERE pack = $1",
             &[self.pack.0.into()],
         )
@@ -465,14 +465,14 @@ impl MovePack {
     /// Leads the packs that had moved into this one straight to where their frames are now.
     async fn repoint_sources<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let sources = sources_of(tx, self.pack).await?;
-        tx.execute(
+        tx.perform(
             "DELETE FROM pack_source WHERE pack = $1",
             &[self.pack.0.into()],
         )
         .await?;
         for (source, moved) in sources {
             let now = moved.repointed(self.pack, &self.moved);
-            tx.execute(
+            tx.perform(
                 "UPDATE pack SET moved = $1 WHERE id = $2",
                 &[now.encode().as_slice().into(), source.0.into()],
             )
@@ -489,7 +489,7 @@ async fn note_sources<T: Tx>(tx: &mut T, source: PackId, moved: &Redirections) -
     targets.sort_unstable();
     targets.dedup();
     for target in targets {
-        tx.execute(
+        tx.perform(
             "INSERT INTO pack_source (pack, source) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             &[target.0.into(), source.0.into()],
         )
@@ -562,7 +562,7 @@ impl Operation for ClearSuspicion {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let pack = self.0.0;
-        tx.execute("DELETE FROM pack_work WHERE pack = $1", &[pack.into()])
+        tx.perform("DELETE FROM pack_work WHERE pack = $1", &[pack.into()])
             .await?;
         forget_pack(tx, self.0).await
     }
@@ -578,7 +578,7 @@ async fn forget_pack<T: Tx>(tx: &mut T, pack: PackId) -> StoreResult<()> {
         )
         .await?;
     if forgotten > 0 {
-        tx.execute(
+        tx.perform(
             "DELETE FROM pack_source WHERE source = $1",
             &[pack.0.into()],
         )
@@ -626,7 +626,7 @@ impl Operation for NotePackGone {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        tx.execute(
+        tx.perform(
             "UPDATE pack SET state = 3, bytes = 0 WHERE id = $1 AND state = 2",
             &[self.0.0.into()],
         )
@@ -648,7 +648,7 @@ impl Operation for NoteVerified {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        tx.execute(
+        tx.perform(
             "UPDATE pack SET verified = $1 WHERE id = $2",
             &[self.at.0.into(), self.pack.0.into()],
         )
@@ -731,20 +731,20 @@ impl CollectDead {
             .await?;
         if let Some((false, true)) = named {
             // Only a lease holds it: it is asked again later.
-            tx.execute(
+            tx.perform(
                 "UPDATE maybe_dead SET at = $1 WHERE content_id = $2",
                 &[self.now.0.into(), id],
             )
             .await?;
             return Ok(false);
         }
-        tx.execute("DELETE FROM maybe_dead WHERE content_id = $1", &[id])
+        tx.perform("DELETE FROM maybe_dead WHERE content_id = $1", &[id])
             .await?;
         if named != Some((false, false)) {
             return Ok(false);
         }
         release_body(tx, content, self.now).await?;
-        tx.execute("DELETE FROM content WHERE id = $1", &[id])
+        tx.perform("DELETE FROM content WHERE id = $1", &[id])
             .await?;
         Ok(true)
     }
@@ -772,7 +772,7 @@ pub(crate) async fn release_body<T: Tx>(
         "DELETE FROM hook WHERE content_id = $1",
         "DELETE FROM hot_chunk WHERE content_id = $1",
     ] {
-        tx.execute(statement, &[id]).await?;
+        tx.perform(statement, &[id]).await?;
     }
     Ok(())
 }
@@ -859,7 +859,7 @@ impl Operation for PlaceHot {
                 name_pack(tx, *content, place.pack).await?;
                 placed += 1;
             }
-            tx.execute(
+            tx.perform(
                 "DELETE FROM hot_chunk WHERE content_id = $1",
                 &[content.0.into()],
             )
@@ -870,7 +870,7 @@ impl Operation for PlaceHot {
 }
 
 async fn name_pack<T: Tx>(tx: &mut T, content: ContentRef, pack: PackId) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "INSERT INTO content_pack (pack, content_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         &[pack.0.into(), content.0.into()],
     )
@@ -942,7 +942,7 @@ impl Operation for RepairPacksOf {
         if exists.is_none_or(|content| matches!(content.body, ContentBody::Hot(_))) {
             return Ok(());
         }
-        tx.execute(
+        tx.perform(
             "DELETE FROM content_pack WHERE content_id = $1",
             &[self.content.0.into()],
         )
@@ -987,7 +987,7 @@ impl Operation for RepairPack {
         ];
         match held {
             None => {
-                tx.execute(
+                tx.perform(
                     "INSERT INTO pack (id, uuid, state, bytes, at, sealed_at) \
                      VALUES ($1, $2, 1, $3, $4, $4)",
                     &params,
@@ -1001,7 +1001,7 @@ impl Operation for RepairPack {
                     && row.uuid == self.uuid
                     && row.size_bytes != self.size_bytes =>
             {
-                tx.execute(
+                tx.perform(
                     "UPDATE pack SET bytes = $1 WHERE id = $2",
                     &[signed(self.size_bytes).into(), self.pack.0.into()],
                 )
@@ -1033,7 +1033,7 @@ impl Operation for BeginLease {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         lock_space_row(tx, self.space).await?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO lease (id, space_id, begun, until) VALUES ($1, $2, $3, $4)",
             &[
                 self.id.as_slice().into(),
@@ -1060,7 +1060,7 @@ async fn protect<T: Tx>(tx: &mut T, id: &[u8; 16], contents: &[ContentRef]) -> S
         if lives.is_none() {
             return Err(Refusal::SourceGone.into());
         }
-        tx.execute(
+        tx.perform(
             "INSERT INTO lease_content (lease_id, content_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             &[id.as_slice().into(), content.0.into()],
         )
@@ -1133,7 +1133,7 @@ async fn end_lease<T: Tx>(tx: &mut T, id: &[u8]) -> StoreResult<()> {
         // The lease was its grace.
         maybe_dead(tx, content, Timestamp(0)).await?;
     }
-    tx.execute("DELETE FROM lease WHERE id = $1", &[id.into()])
+    tx.perform("DELETE FROM lease WHERE id = $1", &[id.into()])
         .await?;
     Ok(())
 }

@@ -155,7 +155,7 @@ impl Sqlite {
     pub(crate) fn expect_write(&self) -> ExpectedWrite {
         lock(&self.queue.state).expected += 1;
         ExpectedWrite {
-            queue: Arc::clone(&self.queue),
+            queue: Some(Arc::clone(&self.queue)),
         }
     }
 
@@ -228,12 +228,22 @@ pub(crate) enum Urgency {
 /// A write that was announced; dropped when it is queued or given up.
 #[derive(Debug)]
 pub struct ExpectedWrite {
-    queue: Arc<Queue>,
+    /// `None`: on another engine, which does not wait for writes.
+    queue: Option<Arc<Queue>>,
+}
+
+impl ExpectedWrite {
+    /// Announces nothing.
+    pub(crate) fn ignored() -> Self {
+        Self { queue: None }
+    }
 }
 
 impl Drop for ExpectedWrite {
     fn drop(&mut self) {
-        lock(&self.queue.state).expected -= 1;
+        if let Some(queue) = &self.queue {
+            lock(&queue.state).expected -= 1;
+        }
     }
 }
 
@@ -613,6 +623,7 @@ fn connect(path: &Path, cache_bytes: u64) -> StoreResult<Connection> {
         // The checkpointer's thread does it.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        connection.execute_batch(&Engine::Sqlite.scratch())?;
         Ok(connection)
     };
     open().map_err(|error| store_error(&error))

@@ -30,6 +30,7 @@ use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::PropertyPatch;
+use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 
@@ -51,6 +52,10 @@ pub struct MakeFolder {
 impl Operation for MakeFolder {
     /// `None`: the properties would be too large, and nothing was changed.
     type Output = Option<Node>;
+
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Node>> {
         if bytes_of(&self.patches) > self.bytes_max {
@@ -76,7 +81,7 @@ impl Operation for MakeFolder {
         let name = self.path.name().ok_or(Refusal::Root)?;
         let id = NodeId(tx.reserve_ids("node", 1).await?);
         let seq = space.first_seq;
-        tx.execute(
+        tx.perform(
             "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
              mtime, ctime) VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $6, $7, $7)",
             &[
@@ -111,6 +116,10 @@ pub struct Delete {
 
 impl Operation for Delete {
     type Output = ();
+
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let change = &self.change;
@@ -149,7 +158,7 @@ pub(crate) async fn put_into_trash<T: Tx>(
     end_locks_of_tree(tx, change.space, node, change.now).await?;
     archive(tx, (node, 0), seq, change).await?;
     bury(tx, node, seq, Departure::Deleted, change.now).await?;
-    tx.execute(
+    tx.perform(
         "INSERT INTO trash (node_id, space_id, deleted_by, at, parent_id, name, size) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
@@ -181,7 +190,7 @@ async fn place_node<T: Tx>(
     (name, fold): (&str, &str),
     seq: i64,
 ) -> StoreResult<()> {
-    tx.execute(
+    tx.perform(
         "UPDATE node SET parent_id = $1, name = $2, fold = $3, seq = $4, \
          tree_seq = CASE WHEN tree_seq > $4 THEN tree_seq ELSE $4 END WHERE id = $5",
         &[
@@ -249,6 +258,10 @@ pub struct Move {
 impl Operation for Move {
     type Output = Committed;
 
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
         let change = &self.change;
         let name = self.to.name().ok_or(Refusal::Root)?;
@@ -296,23 +309,23 @@ impl Move {
             return put_into_trash(tx, change, space, (old, above), seq).await;
         }
         archive(tx, (old, signed(old.size_bytes)), seq, change).await?;
-        tx.execute(
+        tx.perform(
             "UPDATE hist SET node_id = $1 WHERE node_id = $2",
             &[node.id.0.into(), old.id.0.into()],
         )
         .await?;
         end_locks_of_tree(tx, change.space, node, change.now).await?;
-        tx.execute(
+        tx.perform(
             "UPDATE lock SET node_id = $1 WHERE node_id = $2",
             &[node.id.0.into(), old.id.0.into()],
         )
         .await?;
-        tx.execute(
+        tx.perform(
             "DELETE FROM property WHERE node_id = $1",
             &[old.id.0.into()],
         )
         .await?;
-        tx.execute("DELETE FROM node WHERE id = $1", &[old.id.0.into()])
+        tx.perform("DELETE FROM node WHERE id = $1", &[old.id.0.into()])
             .await?;
         bury(tx, old, seq, Departure::Deleted, change.now).await?;
         let gone = Growth {
@@ -376,6 +389,10 @@ pub struct Touch {
 impl Operation for Touch {
     type Output = Node;
 
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
@@ -436,6 +453,10 @@ impl Operation for PatchProperties {
     /// `false`: the properties would be too large, and nothing was changed.
     type Output = bool;
 
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
@@ -458,7 +479,7 @@ impl Operation for PatchProperties {
         }
         let seq = space.first_seq;
         archive(tx, (node, 0), seq, change).await?;
-        tx.execute(
+        tx.perform(
             "UPDATE node SET seq = $1, tree_seq = CASE WHEN tree_seq > $1 THEN tree_seq ELSE $1 END \
              WHERE id = $2",
             &[seq.into(), node.id.0.into()],
@@ -506,7 +527,7 @@ fn bytes_of(patches: &[PropertyPatch]) -> u64 {
 async fn apply_patch<T: Tx>(tx: &mut T, node: NodeId, patch: &PropertyPatch) -> StoreResult<()> {
     match patch {
         PropertyPatch::Set(property) => {
-            tx.execute(
+            tx.perform(
                 "INSERT INTO property (node_id, namespace, name, value) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (node_id, namespace, name) DO UPDATE SET value = excluded.value",
                 &[
@@ -519,7 +540,7 @@ async fn apply_patch<T: Tx>(tx: &mut T, node: NodeId, patch: &PropertyPatch) -> 
             .await?;
         }
         PropertyPatch::Remove { namespace, name } => {
-            tx.execute(
+            tx.perform(
                 "DELETE FROM property WHERE node_id = $1 AND namespace = $2 AND name = $3",
                 &[
                     node.0.into(),

@@ -11,6 +11,7 @@
 use std::future::Future;
 
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::records::SpaceId;
 
 /// A parameter of a statement.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +83,18 @@ pub trait Tx: Send {
         params: &[Value<'_>],
     ) -> impl Future<Output = StoreResult<u64>> + Send;
 
+    /// Runs a statement whose count nobody asks for.
+    ///
+    /// Where the database is behind a network it travels with the next question, and its
+    /// failure shows there, at the latest before the commit.
+    fn perform(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+    ) -> impl Future<Output = StoreResult<()>> + Send {
+        async move { self.execute(sql, params).await.map(drop) }
+    }
+
     /// Runs a query and returns each row as `read` understands it.
     fn rows<R: Send>(
         &mut self,
@@ -100,7 +113,7 @@ pub trait Tx: Send {
         async move { Ok(self.rows(sql, params, read).await?.into_iter().next()) }
     }
 
-    /// Reserves `count` numbers of the sequence `name` and returns the first.
+    /// Reserves `count` numbers of the sequence `name`, in a row, and returns the first.
     ///
     /// Sequences: `account`, `token`, `team`, `space`, `node`, `content`, `pack`, `job`.
     fn reserve_ids(
@@ -116,6 +129,13 @@ pub trait Tx: Send {
 pub trait Operation: Send + Sync + 'static {
     /// What the transaction yields.
     type Output: Send + 'static;
+
+    /// Returns the space whose row it locks first, where it writes to that space alone.
+    ///
+    /// Operations that wait for the same space may share a commit.
+    fn space(&self) -> Option<SpaceId> {
+        None
+    }
 
     /// Runs the transaction's statements.
     fn run<T: Tx>(&self, tx: &mut T) -> impl Future<Output = StoreResult<Self::Output>> + Send;

@@ -30,6 +30,7 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 
@@ -145,6 +146,10 @@ pub struct CommitUpload {
 impl Operation for CommitUpload {
     type Output = Committed;
 
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
@@ -206,7 +211,7 @@ impl CommitUpload {
     ) -> StoreResult<i64> {
         archive(tx, (old, signed(old.size_bytes)), seq, &self.change).await?;
         let micros = self.change.now.0 / 1_000;
-        tx.execute(
+        tx.perform(
             "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
              rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
              content_at = CASE WHEN content_at + 1 > $5 THEN content_at + 1 ELSE $5 END \
@@ -235,7 +240,7 @@ impl CommitUpload {
         let name = self.path.name().ok_or(Refusal::Root)?;
         let id = tx.reserve_ids("node", 1).await?;
         let now = self.change.now;
-        tx.execute(
+        tx.perform(
             "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
              content_id, size, rev, content_at, mtime, ctime) \
              VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $6, $7, $8, $6, $9, $10, $11)",

@@ -130,7 +130,7 @@ impl Operation for CreateTeam {
         }
         let id = tx.reserve_ids("team", 1).await?;
         let space = create_space(tx, SpaceKind::Group, id, self.quota, self.now).await?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO team (id, name, fold, space_id, state, created_at) \
              VALUES ($1, $2, $3, $4, 0, $5)",
             &[
@@ -230,7 +230,7 @@ impl Operation for SetMember {
         })
         .await?
         .ok_or(Refusal::NotFound)?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO member (team_id, account_id, role) VALUES ($1, $2, $3) \
              ON CONFLICT (team_id, account_id) DO UPDATE SET role = excluded.role",
             &[
@@ -290,11 +290,13 @@ impl Operation for DeleteTeam {
             )
             .await?
             .ok_or(Refusal::NotFound)?;
-        tx.execute(
-            "UPDATE team SET state = 2, purge_at = $1 WHERE id = $2",
-            &[self.purge_at.0.into(), self.team.0.into()],
-        )
-        .await?;
+        let rows = tx
+            .execute(
+                "UPDATE team SET state = 2, purge_at = $1 WHERE id = $2 AND state < 2",
+                &[self.purge_at.0.into(), self.team.0.into()],
+            )
+            .await?;
+        must_change(rows)?;
         archive_space(tx, SpaceId(space)).await
     }
 }

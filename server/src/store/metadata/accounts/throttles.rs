@@ -78,7 +78,7 @@ impl Operation for RecordFailure {
         let address = self.pair.address.as_str();
         let quiet_since = self.now.plus_seconds(-WINDOW_SECONDS);
         // The upsert comes first: it holds the row, so that no count is lost.
-        tx.execute(
+        tx.perform(
             "INSERT INTO throttle (account, address, failures, until, at) \
              VALUES ($1, $2, 1, 0, $3) ON CONFLICT (account, address) DO UPDATE SET \
              failures = CASE WHEN throttle.at < $4 AND throttle.until < $4 THEN 1 \
@@ -103,7 +103,7 @@ impl Operation for RecordFailure {
             0 => Timestamp(0),
             seconds => self.now.plus_seconds(seconds),
         };
-        tx.execute(
+        tx.perform(
             "UPDATE throttle SET until = $1 WHERE account = $2 AND address = $3",
             &[until.0.into(), account.into(), address.into()],
         )
@@ -120,7 +120,7 @@ impl Operation for ClearThrottle {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        tx.execute(
+        tx.perform(
             "DELETE FROM throttle WHERE account = $1 AND address = $2",
             &[
                 self.0.account.as_str().into(),

@@ -97,7 +97,7 @@ impl Operation for CreateToken {
             .await?
             .ok_or(Refusal::NotFound)?;
         let id = tx.reserve_ids("token", 1).await?;
-        tx.execute(
+        tx.perform(
             "INSERT INTO token (id, account_id, hash, label, read_only, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
             &[
@@ -206,7 +206,7 @@ impl Operation for TouchToken {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let before = self.now.plus_seconds(-USED_AT_STEP_SECONDS);
-        tx.execute(
+        tx.perform(
             "UPDATE token SET used_at = $1 WHERE id = $2 AND (used_at IS NULL OR used_at <= $3)",
             &[self.now.0.into(), self.token.0.into(), before.0.into()],
         )
