@@ -810,13 +810,7 @@ impl Follower {
                 assert!(entry.seq() > after && entry.seq() <= page.cursor);
                 match entry {
                     // Where it went to may be gone as well, and then nothing else tells of it.
-                    FeedEntry::Departed {
-                        node, moved: true, ..
-                    } => {
-                        if let Some(node) = self.nodes.get_mut(&node) {
-                            node.parent = Some(NodeId(0));
-                        }
-                    }
+                    FeedEntry::Departed { moved: true, .. } => {}
                     FeedEntry::Departed { node, .. } => drop(self.nodes.remove(&node)),
                     FeedEntry::Present(node) => drop(self.nodes.insert(node.id, node)),
                 }

@@ -10,7 +10,7 @@
 //! * A page is read on one snapshot, and its cursor is the space's number on that
 //!   snapshot (or the last entry's, when the page was cut): no change with a
 //!   smaller number becomes visible later.
-//! * Nothing that lies in the trash appears.
+//! * Nothing that lies in the trash appears; what moved to where it was deleted is deleted.
 //! * Of two entries with one number the departure comes first.
 
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ pub enum FeedEntry {
         node: NodeId,
         /// The folder that it left.
         parent: Option<NodeId>,
-        /// It went to another folder of the space; else it was deleted.
+        /// It went to another folder of the space and is there; else it was deleted.
         moved: bool,
     },
     /// A node is there, in this state.
@@ -94,16 +94,27 @@ impl Operation for ReadFeed {
         let mut in_trash = HashMap::from([(trash, true)]);
         let mut shown = Vec::with_capacity(page.entries.len());
         for entry in std::mem::take(&mut page.entries) {
-            let hidden = match &entry {
-                FeedEntry::Departed { .. } => false,
-                FeedEntry::Present(node) if node.id == trash => true,
-                FeedEntry::Present(node) => match node.parent {
-                    Some(parent) => is_in_trash(tx, parent, &mut in_trash).await?,
-                    None => false,
-                },
-            };
-            if !hidden {
-                shown.push(entry);
+            match entry {
+                FeedEntry::Departed {
+                    seq,
+                    node,
+                    parent,
+                    moved,
+                } => {
+                    // Where it went may have been deleted meanwhile; then it is gone for the reader.
+                    let moved = moved && is_shown(tx, node, &mut in_trash).await?;
+                    shown.push(FeedEntry::Departed {
+                        seq,
+                        node,
+                        parent,
+                        moved,
+                    });
+                }
+                FeedEntry::Present(node) => {
+                    if is_shown(tx, node.id, &mut in_trash).await? {
+                        shown.push(FeedEntry::Present(node));
+                    }
+                }
             }
         }
         page.entries = shown;
@@ -172,32 +183,32 @@ impl ReadFeed {
     }
 }
 
-/// Returns whether a folder lies in the trash; remembers what it learned on the way up.
-async fn is_in_trash<T: Tx>(
+/// Returns whether a node exists and lies outside the trash; remembers what it learned on the way up.
+async fn is_shown<T: Tx>(
     tx: &mut T,
-    folder: NodeId,
-    known: &mut HashMap<NodeId, bool>,
+    node: NodeId,
+    in_trash: &mut HashMap<NodeId, bool>,
 ) -> StoreResult<bool> {
     let mut trail = Vec::new();
-    let mut at = folder;
-    let answer = loop {
-        if let Some(answer) = known.get(&at) {
-            break *answer;
+    let mut at = node;
+    let hidden = loop {
+        if let Some(known) = in_trash.get(&at) {
+            break *known;
         }
         trail.push(at);
-        let parent = tx
+        let above = tx
             .row(
                 "SELECT parent_id FROM node WHERE id = $1",
                 &[at.0.into()],
                 |row| row.opt_int(0),
             )
-            .await?
-            .flatten();
-        match parent {
-            Some(parent) => at = NodeId(parent),
-            None => break false,
+            .await?;
+        match above {
+            Some(Some(parent)) => at = NodeId(parent),
+            Some(None) => break false,
+            None => break true,
         }
     };
-    known.extend(trail.into_iter().map(|id| (id, answer)));
-    Ok(answer)
+    in_trash.extend(trail.into_iter().map(|id| (id, hidden)));
+    Ok(!hidden)
 }
