@@ -37,6 +37,7 @@ use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
+use crate::http::body::refuse_while_sending;
 use crate::http::observe::Handler;
 use crate::http::observe::LogNotes;
 use crate::http::observe::Peer;
@@ -117,10 +118,12 @@ impl Routes {
         client: IpAddr,
         request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
-        let caller = match authenticate(&self.identity, request.headers(), client).await {
+        let (parts, body) = request.into_parts();
+        let caller = match authenticate(&self.identity, &parts.headers, client).await {
             Ok(caller) => caller,
-            Err(error) => return (refuse(&error), None),
+            Err(error) => return (refuse_while_sending(&parts, body, refuse(&error)), None),
         };
+        let request = Request::from_parts(parts, body);
         if !may_use(&prefix, &caller) {
             return (not_found(), Some(caller));
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use nuage_tests::TestServer;
 use nuage_tests::User;
 use nuage_tests::command::report;
+use nuage_tests::data::Pattern;
 use nuage_tests::http::Request;
 use nuage_tests::wait::wait_until;
 
@@ -327,4 +328,16 @@ fn no_secret_is_ever_logged() {
     }
     let coded = nuage_tests::http::basic(&alice.name, &alice.secret);
     assert!(!log.contains(coded.trim_start_matches("Basic ")));
+}
+
+#[test]
+fn a_stranger_who_sends_a_large_body_hears_why_it_is_refused() {
+    let server = TestServer::start();
+    let stranger = server.client("stranger", "wrong");
+    let length = 16 << 20;
+
+    stranger
+        .put_stream("/large", Pattern::new(1, length), length)
+        .send()
+        .expect(401);
 }
