@@ -39,6 +39,7 @@ use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Graces;
+use crate::store::chunks::PackHome;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
@@ -240,8 +241,10 @@ impl Ground {
     /// Takes the packs for this process; fails with `InUse` where a server has them. Blocks.
     pub fn open_chunks(&self, settings: &Settings) -> Result<Arc<ChunkStore>, ChunkError> {
         let storage = &settings.storage;
+        let home = PackHome::Folder(self.folder.chunks());
         let chunk_settings = ChunkSettings {
-            folder: self.folder.chunks(),
+            hot_bytes_max: home.hot_bytes_max(),
+            home,
             upload_memory_bytes: storage.upload_memory.bytes(),
             cache_bytes: storage.caches.bytes() / 2,
             free_bytes_min: storage.free_min.bytes(),
