@@ -25,6 +25,7 @@
 //! Small bodies have no frame at all until [`ChunkStore::pack_hot`].
 
 mod appender;
+mod buffers;
 mod checksum;
 mod collect;
 mod compress;
@@ -65,6 +66,7 @@ use rustix::fs::FlockOperation;
 use crate::clock::Clock;
 use crate::clock::NANOS;
 use crate::store::chunks::appender::Appenders;
+use crate::store::chunks::buffers::Buffers;
 use crate::store::chunks::collect::Collector;
 use crate::store::chunks::compress::Compressors;
 use crate::store::chunks::damage::Damage;
@@ -252,6 +254,7 @@ struct Shared {
     appenders: Appenders,
     uploads: Arc<Uploads>,
     compressors: Arc<Compressors>,
+    buffers: Arc<Buffers>,
     places: Places,
     /// Memory of uploads' windows: taken whole when an upload outgrows the commit.
     window_memory: Memory,
@@ -322,6 +325,7 @@ impl ChunkStore {
                 appenders,
                 uploads,
                 compressors: Arc::default(),
+                buffers: Arc::default(),
                 places,
                 window_memory: Memory::new(window_bytes),
                 frame_memory: Memory::new(frame_bytes),
