@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::claim::lock_data_folder;
+use crate::app::credentials::default_profile;
 use crate::app::secret::Secret;
 use crate::app::secret::known_secret;
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Graces;
+use crate::store::chunks::PackHome;
+use crate::store::chunks::S3Settings;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
@@ -117,6 +120,12 @@ pub enum AppError {
     /// The file of the secret does not hold one.
     #[error("{path} does not hold 64 hexadecimal digits")]
     SecretDamaged {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file of the S3 store's key does not hold one.
+    #[error("{path} does not hold aws_access_key_id and aws_secret_access_key below [default]")]
+    NoCredentials {
         /// Which file.
         path: PathBuf,
     },
@@ -314,12 +323,41 @@ pub fn postgres_settings(
 
 fn chunk_settings(folder: &DataFolder, settings: &Settings) -> Result<ChunkSettings, AppError> {
     let storage = &settings.storage;
+    let home = pack_home(folder, settings, &settings.general.chunks)?;
     Ok(ChunkSettings {
-        folder: folder.chunks(),
+        hot_bytes_max: home.hot_bytes_max(),
+        home,
         upload_memory_bytes: storage.upload_memory.bytes(),
         cache_bytes: storage.caches.bytes() / 2,
         free_bytes_min: storage.free_min.bytes(),
     })
+}
+
+/// Returns where the packs of a place are, and how they are reached.
+pub fn pack_home(
+    folder: &DataFolder,
+    settings: &Settings,
+    place: &ChunksPlace,
+) -> Result<PackHome, AppError> {
+    let ChunksPlace::S3 { bucket, prefix } = place else {
+        return Ok(PackHome::Folder(folder.chunks()));
+    };
+    let s3 = &settings.s3;
+    let credentials = s3.credentials_file.as_ref().map(|file| {
+        let path = folder.path().join(file);
+        let text = std::fs::read_to_string(&path).map_err(|source| file_error(&path, source))?;
+        default_profile(&text).ok_or(AppError::NoCredentials { path })
+    });
+    Ok(PackHome::S3(S3Settings {
+        bucket: bucket.clone(),
+        prefix: prefix.clone(),
+        endpoint: s3.endpoint.as_ref().map(|url| url.as_str().to_owned()),
+        region: s3.region.as_ref().map(|region| region.as_str().to_owned()),
+        path_style: s3.path_style,
+        credentials: credentials.transpose()?,
+        cache_folder: folder.cache(),
+        cache_bytes: settings.storage.disk_cache.bytes(),
+    }))
 }
 
 /// The whole server, without its sockets.

@@ -1,13 +1,15 @@
 //! Reads the file in which the AWS tools keep keys.
 
-/// Finds the key of the profile `default`: its id and its secret.
+use crate::store::chunks::S3Credentials;
+
+/// Finds the key of the profile `default`.
 ///
 /// ```text
 /// [default]
 /// aws_access_key_id = …
 /// aws_secret_access_key = …
 /// ```
-pub(super) fn default_profile(text: &str) -> Option<(String, String)> {
+pub(super) fn default_profile(text: &str) -> Option<S3Credentials> {
     let mut is_default = false;
     let (mut id, mut secret) = (None, None);
     for line in text.lines().map(str::trim) {
@@ -28,7 +30,8 @@ pub(super) fn default_profile(text: &str) -> Option<(String, String)> {
             _ => {}
         }
     }
-    id.zip(secret)
+    let (key_id, secret) = id.zip(secret)?;
+    Some(S3Credentials { key_id, secret })
 }
 
 #[cfg(test)]
@@ -42,11 +45,11 @@ mod tests {
             [other]\naws_access_key_id = A\naws_secret_access_key = B\n\
             [default]\n aws_access_key_id=C\naws_secret_access_key = D=/+ \nregion = x\n\
             [last]\naws_access_key_id = E\n";
-        let found = default_profile(text);
-        assert_eq!(found, Some(("C".to_owned(), "D=/+".to_owned())));
-        assert_eq!(default_profile("[default]\naws_access_key_id = C\n"), None);
+        let found = |text| default_profile(text).map(|key| (key.key_id, key.secret));
+        assert_eq!(found(text), Some(("C".to_owned(), "D=/+".to_owned())));
+        assert_eq!(found("[default]\naws_access_key_id = C\n"), None);
         assert_eq!(
-            default_profile("aws_access_key_id = C\naws_secret_access_key = D"),
+            found("aws_access_key_id = C\naws_secret_access_key = D"),
             None
         );
     }
