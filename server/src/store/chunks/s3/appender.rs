@@ -89,7 +89,10 @@ pub(in crate::store::chunks) struct S3Ground {
 
 impl S3Ground {
     /// Starts a thread for each queue, and one that notes what is sealed; they end in that order.
-    pub(in crate::store::chunks) fn start(&self, queues: &[Arc<Queue>]) -> Result<Vec<Thread<()>>, ChunkError> {
+    pub(in crate::store::chunks) fn start(
+        &self,
+        queues: &[Arc<Queue>],
+    ) -> Result<Vec<Thread<()>>, ChunkError> {
         let rows = Arc::new(PackRows::new(
             Arc::clone(&self.metadata),
             self.clock.clone(),
