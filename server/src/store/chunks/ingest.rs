@@ -1,6 +1,6 @@
 //! An upload's bytes on their way into packs.
 //!
-//! Up to [`HOT_BYTES_MAX`] they are only kept, and travel in the commit. Beyond,
+//! Up to [`hot_bytes_max`](super::ChunkSettings::hot_bytes_max) they are only kept, and travel in the commit. Beyond,
 //! they go in batches to a [`Cutter`] on a blocking thread while the next batch is
 //! received; its frames go to an appender, whose places build the map. A file of at
 //! most 4 MiB is named whole before anything is appended, so that one which
@@ -56,8 +56,6 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::SpaceId;
 
-/// Bodies up to this length travel in the commit.
-pub(super) const HOT_BYTES_MAX: usize = 16 << 10;
 /// Files up to this length are named whole before anything is appended.
 const WHOLE_BYTES_MAX: u64 = 4 << 20;
 /// Frames of one upload that wait for the disk, in bytes.
@@ -99,11 +97,11 @@ impl Ingest {
         }
         self.pending_bytes += bytes.len();
         self.pending.push(bytes);
-        if self.pending_bytes <= HOT_BYTES_MAX {
+        if self.pending_bytes <= self.shared.settings.hot_bytes_max {
             return Ok(());
         }
         if self.stored.is_none() {
-            self.shared.free_space.require(&self.shared.clock)?;
+            self.shared.require_space()?;
             let stored = Stored::begin(&self.shared, &self.request).await?;
             self.stored = Some(Box::new(stored));
         }
@@ -130,7 +128,7 @@ impl Ingest {
         if let Some(stored) = self.stored {
             return stored.finish(self.pending, self.request, self.mark).await;
         }
-        self.shared.free_space.require(&self.shared.clock)?;
+        self.shared.require_space()?;
         Ok(self.keep())
     }
 
@@ -428,7 +426,7 @@ impl Stored {
         bytes: usize,
         until: Until,
     ) -> Result<PendingAppend, ChunkError> {
-        self.shared.free_space.require(&self.shared.clock)?;
+        self.shared.require_space()?;
         let memory = self.shared.frame_memory.take(bytes).await?;
         self.stripe_bytes += bytes;
         if self.stripe_bytes > STRIPE_BYTES {
@@ -534,15 +532,18 @@ impl Stored {
         mark: UploadMark,
     ) -> Result<Ingested, ChunkError> {
         self.come_home().await?;
+        // A file is durable by the job that brings the last frames; an object is worth waiting
+        // for the leaves, and what it lacks is asked for at the end.
+        let last = if self.shared.objects.are_shared() {
+            Until::Written
+        } else {
+            Until::Durable
+        };
         let mut batch = rest;
         loop {
             self.load_leaves().await;
             let cut = self.cut(std::mem::take(&mut batch), true).await?;
-            let until = if cut.has_more {
-                Until::Written
-            } else {
-                Until::Durable
-            };
+            let until = if cut.has_more { Until::Written } else { last };
             self.send(cut.pieces, until).await?;
             if let Some(hook) = cut.question {
                 self.ask(hook.prefix8(), &hook).await;
@@ -577,7 +578,7 @@ impl Stored {
             }
             self.holds_back = false;
             let held = std::mem::take(&mut self.held);
-            self.send(held, Until::Durable).await?;
+            self.send(held, last).await?;
         }
         while !self.waiting.is_empty() {
             self.settle_oldest().await?;

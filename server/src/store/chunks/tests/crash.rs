@@ -84,16 +84,21 @@ async fn one_segment() -> (Fixture, Vec<(Content, Vec<u8>)>, Vec<u8>, usize) {
         crate::store::metadata::records::ContentBody::One(place) => *place,
         other => panic!("{other:?}"),
     };
-    let segment = fixture.chunks().shared.segments.find(place.pack).unwrap();
-    let bytes = std::fs::read(&segment.path).unwrap();
+    let segment = fixture
+        .chunks()
+        .shared
+        .places
+        .find_segment(place.pack)
+        .unwrap();
+    let bytes = std::fs::read(&segment.file.as_ref().unwrap().path).unwrap();
     let named_end = match &files[2].0.body {
         crate::store::metadata::records::ContentBody::One(place) => place.end_offset(),
         other => panic!("{other:?}"),
     };
-    let path = segment.path.clone();
+    let path = segment.file.as_ref().unwrap().path.clone();
     drop(segment);
     fixture.chunks = None;
-    for other in pack_files(&fixture.settings().folder) {
+    for other in pack_files(&fixture.pack_folder()) {
         if other != path {
             std::fs::remove_file(other).unwrap();
         }
@@ -105,7 +110,7 @@ async fn one_segment() -> (Fixture, Vec<(Content, Vec<u8>)>, Vec<u8>, usize) {
 fn a_segment_cut_at_any_point_behind_what_is_named_loses_nothing() {
     run(async {
         let (mut fixture, files, bytes, named_end) = one_segment().await;
-        let path = pack_files(&fixture.settings().folder).remove(0);
+        let path = pack_files(&fixture.pack_folder()).remove(0);
         let tail = bytes.len() - named_end;
         assert!(
             tail > FRAME_OVERHEAD_BYTES,
@@ -130,7 +135,7 @@ fn a_segment_cut_at_any_point_behind_what_is_named_loses_nothing() {
 fn a_segment_that_lost_named_bytes_is_reported_and_the_rest_stays_readable() {
     run(async {
         let (mut fixture, files, bytes, named_end) = one_segment().await;
-        let path = pack_files(&fixture.settings().folder).remove(0);
+        let path = pack_files(&fixture.pack_folder()).remove(0);
         // A flipped bit in the middle of the first file's frame; then the end of the third's missing.
         let mut flipped = bytes.clone();
         flipped[10_000] ^= 1;
