@@ -184,7 +184,7 @@ impl Files {
         // The commit tests all of it again, and a body that travels in the commit is here by then.
         let is_small = request
             .declared_bytes
-            .is_some_and(|bytes| bytes <= self.chunks.hot_bytes_max());
+            .is_some_and(|bytes| bytes <= self.chunks.hot_bytes_max() as u64);
         let prepared = if is_small && !request.client_waits {
             Prepared::default()
         } else {

@@ -399,11 +399,6 @@ impl ChunkStore {
         Ingest::new(Arc::clone(&self.shared), request)
     }
 
-    /// Returns up to which length a body travels in its commit, in bytes.
-    pub fn hot_bytes_max(&self) -> u64 {
-        ingest::HOT_BYTES_MAX as u64
-    }
-
     /// Streams bytes of a content; each chunk is verified before its first byte goes out.
     ///
     /// `range` must lie within the size. An error ends the stream; nothing is padded.
