@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::http::tls::TlsError;
 use crate::identity::error::AdminError;
 use crate::jobs::backup::BackupError;
+use crate::jobs::moving::MoveError;
 use crate::jobs::requests::RequestError;
 use crate::jobs::schedule::JobFault;
 use crate::store::chunks::ChunkError;
@@ -38,7 +39,7 @@ pub(super) enum CliError {
     /// The work of a job could not be done.
     #[error(transparent)]
     Job(#[from] JobFault),
-    /// The server that has the packs did not do it.
+    /// The server that runs the jobs did not do it.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The certificate cannot be used.
@@ -55,6 +56,41 @@ pub(super) enum CliError {
         /// Why.
         source: io::Error,
     },
+    /// Backup and restore work on data folders alone.
+    #[error(
+        "backup and restore are for installations in a data folder; this one has its metadata in {metadata} and \
+         its chunks in {chunks}. Back PostgreSQL up with its own tools (pg_basebackup and WAL archiving, or pg_dump), \
+         and let the store keep deleted objects for longer than that: docs/guides/back-up.md says how and in which order"
+    )]
+    NotEmbedded {
+        /// Where its metadata is.
+        metadata: String,
+        /// Where its chunks are.
+        chunks: String,
+    },
+    /// The destination of a move is not understood. It is not repeated: it may hold a password.
+    #[error(
+        "--to is not understood: write METADATA,CHUNKS, such as \
+         postgres://user@host/database,s3://bucket/prefix or postgres://user@host/database,folder"
+    )]
+    BadDestination,
+    /// Only what lies in a data folder can be moved.
+    #[error(
+        "the settings say metadata = \"{metadata}\" and chunks = \"{chunks}\": a move begins at \"sqlite\" and \"folder\". \
+         Write the new settings when it is done"
+    )]
+    MovesFromAFolder {
+        /// Where the metadata is.
+        metadata: String,
+        /// Where the chunks are.
+        chunks: String,
+    },
+    /// A server works on what should be moved.
+    #[error("a server is running on this data: stop it first")]
+    ServerRuns,
+    /// Packs could not be moved.
+    #[error(transparent)]
+    Move(#[from] MoveError),
     /// Threads cannot be started.
     #[error("the program cannot start its threads: {0}")]
     Runtime(#[source] io::Error),
@@ -91,7 +127,7 @@ impl CliError {
     /// Returns with what the process ends.
     pub(super) fn exit_code(&self) -> ExitCode {
         let code = match self {
-            Self::Config(_) => WRONG_USAGE,
+            Self::Config(_) | Self::BadDestination => WRONG_USAGE,
             Self::App(AppError::Store(StoreError::NewerSchema { .. }))
             | Self::Backup(BackupError::Store(StoreError::NewerSchema { .. })) => NEWER_DATA,
             Self::App(_)
@@ -102,6 +138,10 @@ impl CliError {
             | Self::Tls(_)
             | Self::Figures(_)
             | Self::Listen { .. }
+            | Self::NotEmbedded { .. }
+            | Self::MovesFromAFolder { .. }
+            | Self::ServerRuns
+            | Self::Move(_)
             | Self::Runtime(_)
             | Self::Terminal(_)
             | Self::NotConfirmable

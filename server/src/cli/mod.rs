@@ -12,6 +12,8 @@ mod check;
 mod collect;
 mod error;
 mod group;
+mod meter;
+mod migrate;
 mod output;
 mod packs;
 mod password;
@@ -30,6 +32,7 @@ use clap::Subcommand;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 
+use crate::app::Expectation;
 use crate::app::Ground;
 use crate::cli::error::CliError;
 use crate::clock::Clock;
@@ -107,14 +110,19 @@ enum OnGround {
     Check(check::Check),
     /// Deletes bytes that nothing names any more; the server does so by itself now and then.
     Gc(collect::Collect),
+    /// Moves an installation from its data folder to PostgreSQL and S3, where several servers can share it.
+    ///
+    /// The server must be stopped. Every pack and every row is compared with its original. If the command is
+    /// interrupted, the same command goes on where it was. At the end it prints the settings to write.
+    Migrate(migrate::Migrate),
 }
 
 impl OnGround {
     /// Only what puts something into an installation may begin one.
-    fn existence(&self) -> Existence {
+    fn expectation(&self) -> Expectation {
         match self {
             Self::User(user::User::Add(_)) | Self::Group(group::Group::Add { .. }) => {
-                Existence::MadeIfMissing
+                Expectation::MayBegin
             }
             Self::User(_)
             | Self::Token(_)
@@ -122,7 +130,8 @@ impl OnGround {
             | Self::Quota(_)
             | Self::Backup(_)
             | Self::Check(_)
-            | Self::Gc(_) => Existence::Required,
+            | Self::Gc(_) => Expectation::Exists,
+            Self::Migrate(_) => Expectation::MayHaveMoved,
         }
     }
 
@@ -132,8 +141,9 @@ impl OnGround {
             Self::Token(command) => command.run(ground).await?,
             Self::Group(command) => command.run(context, ground).await?,
             Self::Quota(command) => command.run(context, ground).await?,
-            Self::Backup(command) => command.run(ground).await?,
+            Self::Backup(command) => command.run(context, ground).await?,
             Self::Gc(command) => command.run(context, ground).await?,
+            Self::Migrate(command) => command.run(context, ground).await?,
             Self::Check(command) => return command.run(context, ground).await,
         }
         Ok(ExitCode::SUCCESS)
@@ -144,13 +154,6 @@ impl OnGround {
 enum Config {
     /// Prints the settings that a server would use, as a file that can be edited.
     Print,
-}
-
-/// Whether a command may make a data folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existence {
-    Required,
-    MadeIfMissing,
 }
 
 /// What every command works with.
@@ -177,13 +180,10 @@ impl Context {
         })
     }
 
-    /// Opens accounts and metadata; goes together with a running server. Blocks for a moment.
-    fn ground(&self, existence: Existence) -> Result<Ground, CliError> {
+    /// Opens accounts and metadata; goes together with running servers. Blocks for a moment.
+    async fn ground(&self, expectation: Expectation) -> Result<Ground, CliError> {
         let (folder, clock) = (self.folder.clone(), self.clock.clone());
-        Ok(match existence {
-            Existence::Required => Ground::open(folder, &self.settings, clock)?,
-            Existence::MadeIfMissing => Ground::open_or_create(folder, &self.settings, clock)?,
-        })
+        Ok(Ground::open(folder, &self.settings, clock, expectation).await?)
     }
 }
 
@@ -220,11 +220,12 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
     match &arguments.command {
         Command::Serve(command) => return command.run(context),
         Command::OnGround(command) => {
-            let runtime = command_runtime()?;
-            let ground = context.ground(command.existence())?;
-            let done = runtime.block_on(command.run(&context, &ground));
-            ground.metadata.close();
-            return done;
+            return command_runtime()?.block_on(async {
+                let ground = context.ground(command.expectation()).await?;
+                let done = command.run(&context, &ground).await;
+                tokio::task::block_in_place(|| ground.metadata.close());
+                done
+            });
         }
         Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
         Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
