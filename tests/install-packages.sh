@@ -1,7 +1,15 @@
 #!/bin/sh
-# Installs the foreign programs that the tests run, where apt-get exists and they are missing.
-# Tests whose program is still missing afterwards fail and say so (see tests/tests/clients).
+# Installs the foreign programs that the tests run: s3s-fs by cargo, the others where apt-get exists and they are
+# missing. Tests whose program is still missing afterwards fail and say so (see tests/tests/clients).
 set -eu
+
+# The S3 store of the tests speaks real HTTP, needs cargo alone, and takes writes quickly. It lies outside target/, so
+# that a clean build need not build it again.
+store="${NUAGE_TEST_TOOLS:-$HOME/.cache/nuage-tests}"
+if [ ! -x "$store/bin/s3s-fs" ]; then
+    echo "tests: installing s3s-fs into $store"
+    "${CARGO:-cargo}" install --quiet --locked --root "$store" --version 0.14.1 --features binary s3s-fs
+fi
 
 packages=""
 need() { # need PROGRAM PACKAGE
