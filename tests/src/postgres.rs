@@ -67,11 +67,7 @@ impl Postgres {
         }
         let data = folder.join("data");
         let stop: Vec<String> = words(pg_ctl(&data).args(["stop", "-m", "immediate"]));
-        let keeper = Keeper::of(&format!(
-            "{}; rm -rf {}",
-            stop.join(" "),
-            folder.display()
-        ));
+        let keeper = Keeper::of(&format!("{}; rm -rf {}", stop.join(" "), folder.display()));
         let mut initdb = unprivileged("initdb");
         initdb
             .args(["-U", "nuage", "-A", "trust", "-E", "UTF8", "--locale=C"])
@@ -121,7 +117,8 @@ impl Postgres {
     pub fn database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("nuage{number}");
-        self.ask("postgres", &format!("CREATE DATABASE {name}")).ok();
+        self.ask("postgres", &format!("CREATE DATABASE {name}"))
+            .ok();
         name
     }
 
