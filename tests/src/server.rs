@@ -15,6 +15,7 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -68,9 +69,14 @@ impl DataFolder {
     /// Makes an empty one, of the shape of this run.
     pub fn new() -> Self {
         match Shape::of_this_run() {
-            Shape::Embedded => Self::of(None),
+            Shape::Embedded => Self::embedded(),
             Shape::Scaled => Self::of(Some(Ground::shared().place())),
         }
+    }
+
+    /// Makes an empty one that holds everything itself, whatever the shape of this run.
+    pub fn embedded() -> Self {
+        Self::of(None)
     }
 
     /// Makes the one of the first server at a place, whatever the shape of this run.
@@ -78,15 +84,26 @@ impl DataFolder {
         Self::of(Some(place))
     }
 
-    /// Makes the one of another server of the same installation: same place, secret and clock.
+    /// Makes the one of another server of the same installation: same place, settings and clock.
     #[must_use]
     pub fn beside(&self) -> Self {
         let mut other = Self::of(self.place.clone());
         other.binary.clone_from(&self.binary);
         other.environment.clone_from(&self.environment);
         other.clock.clone_from(&self.clock);
-        let secret = self.path.join("secret.key").display().to_string();
-        other.env("NUAGE_SECRET_FILE", &secret)
+        other
+    }
+
+    /// Lets this server and those [`beside`](Self::beside) it read one secret from a file,
+    /// as servers that start together must.
+    #[must_use]
+    pub fn with_secret_file(self) -> Self {
+        let path = self.base.path().join("secret");
+        let secret = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+        fs::write(&path, format!("{secret}\n")).expect("a file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let path = path.display().to_string();
+        self.env("NUAGE_SECRET_FILE", &path)
     }
 
     fn of(place: Option<Place>) -> Self {
@@ -324,15 +341,25 @@ impl TestServer {
     /// Starts a server over a folder.
     #[track_caller]
     pub fn over(data: DataFolder) -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut server = Self {
-            data,
-            process: None,
-            address: Arc::new(Mutex::new(nowhere)),
-            greeting: Vec::new(),
-        };
+        let mut server = Self::not_started(data);
         server.start_again();
         server
+    }
+
+    /// Returns a server over a folder that does not run yet.
+    pub fn not_started(data: DataFolder) -> Self {
+        Self {
+            data,
+            process: None,
+            address: Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 1)))),
+            greeting: Vec::new(),
+        }
+    }
+
+    /// Starts another server of the same installation, which must be scaled.
+    #[track_caller]
+    pub fn beside(&self) -> Self {
+        Self::over(self.data.beside())
     }
 
     /// Starts the server over its data, after `stop` or `kill`.
