@@ -1,27 +1,27 @@
 //! Builds everything once, from the bottom up: data folder, stores, identity, files, adapters.
 //!
-//! [`Ground`] is enough for commands that only touch accounts; it goes together with a
-//! server on the same data. [`App`] is the whole, for one process at a time.
-//!
-//! # Always true
-//!
-//! * A data folder with a database and without its secret is refused: a new secret
-//!   would make every token and chunk unreadable.
+//! [`Ground`] is enough for commands that only touch accounts; it goes together with
+//! servers on the same data. [`App`] is the whole: one process at a time may be it, or
+//! any number where metadata are on PostgreSQL and chunks on S3 ([`Claim`]).
 
-use std::fs::File;
-use std::fs::OpenOptions;
+mod claim;
+mod credentials;
+mod secret;
+
 use std::io;
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuage_shared::chunk_id::ChunkKey;
-
+use crate::app::claim::lock_data_folder;
+use crate::app::credentials::default_profile;
+use crate::app::secret::Secret;
+use crate::app::secret::known_secret;
 use crate::clock::Clock;
+use crate::config::ChunksPlace;
+use crate::config::MetadataPlace;
 use crate::config::Settings;
 use crate::dav::Dav;
 use crate::dav::DavSettings;
@@ -35,21 +35,29 @@ use crate::jobs::maintenance::Maintenance;
 use crate::jobs::schedule::Periods;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
-use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Graces;
+use crate::store::chunks::PackHome;
+use crate::store::chunks::S3Settings;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
 use crate::store::metadata::error::StoreError;
+use crate::store::metadata::history::ReadSetting;
+use crate::store::metadata::postgres::PostgresSettings;
+use crate::store::metadata::postgres::url::DatabasePassword;
 use crate::store::metadata::sqlite::SqliteSettings;
+use crate::store::metadata::turn::Duty;
 
-const SECRET_BYTES: usize = 32;
+pub use crate::app::claim::Claim;
+
 const TOKEN_CONTEXT: &str = "nuage 2026-01 secret of app tokens";
-const CHUNK_KEY_CONTEXT: &str = "nuage 2026-01 key of chunks";
-const CHUNK_SEED_CONTEXT: &str = "nuage 2026-01 seed of cut points";
-const INSTANCE_CONTEXT: &str = "nuage 2026-01 name of the installation in ids of files";
+/// Where an installation has moved: the name of the setting in the database that it left.
+pub const MOVED_TO: &str = "moved_to";
+const SQLITE_SERVES_ONE: &str = "a SQLite database serves one server at a time";
+const FOLDER_SERVES_ONE: &str =
+    "a folder of chunks serves one server at a time, also with metadata on PostgreSQL";
 
 /// Why the program cannot start on a data folder.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +76,42 @@ pub enum AppError {
         /// Which folder.
         path: PathBuf,
     },
+    /// The database holds no installation.
+    #[error("{place} holds no installation: let 'serve' begin one")]
+    NoInstallation {
+        /// Which database, without a password.
+        place: String,
+    },
+    /// The installation is elsewhere now.
+    #[error("this installation was moved to {to}: use the settings that 'migrate' has printed")]
+    Moved {
+        /// Where.
+        to: String,
+    },
+    /// Another process has what only one may have.
+    #[error(
+        "another process is using {path}: {reason}. Several servers need metadata = \"postgres://…\" \
+         and chunks = \"s3://…\"; 'nuage-server migrate' moves an installation there"
+    )]
+    InUse {
+        /// What is in use.
+        path: PathBuf,
+        /// Why it is not shared.
+        reason: &'static str,
+    },
+    /// The secret is not the one that the data belong to.
+    #[error(
+        "{path} is not the secret of this installation: several servers need the same one; \
+         copy it from the first server, or name it by secret_file"
+    )]
+    OtherSecret {
+        /// Which file.
+        path: PathBuf,
+    },
     /// There is a database, but not the secret that belongs to it.
     #[error(
         "{path} is missing. Every app password and every file was stored with it: \
-         bring it back from a backup"
+         bring it back from a backup, or copy it from another server"
     )]
     SecretMissing {
         /// Where it should be.
@@ -80,6 +120,12 @@ pub enum AppError {
     /// The file of the secret does not hold one.
     #[error("{path} does not hold 64 hexadecimal digits")]
     SecretDamaged {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file of the S3 store's key does not hold one.
+    #[error("{path} does not hold aws_access_key_id and aws_secret_access_key below [default]")]
+    NoCredentials {
         /// Which file.
         path: PathBuf,
     },
@@ -99,88 +145,14 @@ fn create(folder: &DataFolder) -> Result<(), AppError> {
         .map_err(|source| file_error(folder.path(), source))
 }
 
-/// Reads the installation's secret; a new installation draws one.
-fn read_secret(folder: &DataFolder) -> Result<Secret, AppError> {
-    let path = folder.secret();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Secret::parse(&text).ok_or(AppError::SecretDamaged { path }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if folder.database().exists() {
-                return Err(AppError::SecretMissing { path });
-            }
-            draw_secret(folder)
-        }
-        Err(source) => Err(file_error(&path, source)),
-    }
-}
-
-/// Writes a secret durably, unless another process was faster; returns the one that counts.
-fn draw_secret(folder: &DataFolder) -> Result<Secret, AppError> {
-    let bytes: [u8; SECRET_BYTES] = rand::random();
-    let path = folder.secret();
-    let draft = path.with_extension(format!("{:016x}", rand::random::<u64>()));
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
-        file.sync_all()?;
-        // A link, unlike a rename, never replaces what another process has put there.
-        match std::fs::hard_link(&draft, &path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        std::fs::remove_file(&draft)?;
-        File::open(folder.path())?.sync_all()?;
-        std::fs::read_to_string(&path)
-    };
-    let text = write().map_err(|source| file_error(&path, source))?;
-    Secret::parse(&text).ok_or(AppError::SecretDamaged { path })
-}
-
 fn file_error(path: &Path, source: io::Error) -> AppError {
     let path = path.to_owned();
     AppError::File { path, source }
 }
 
-/// The installation's secret, from which every other one is derived.
-struct Secret([u8; SECRET_BYTES]);
-
-impl Secret {
-    fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; SECRET_BYTES];
-        hex::decode_to_slice(text.trim(), &mut bytes).ok()?;
-        Some(Self(bytes))
-    }
-
-    fn derive(&self, context: &str) -> [u8; 32] {
-        blake3::derive_key(context, &self.0)
-    }
-
-    /// Returns what sync clients see at the end of every id of a file: `oc`, ten letters or digits.
-    fn instance(&self) -> String {
-        let letters = self.derive(INSTANCE_CONTEXT).into_iter().take(10);
-        let letter = |byte: u8| char::from_digit(u32::from(byte) % 36, 36).unwrap_or('0');
-        letters.fold(String::from("oc"), |mut name, byte| {
-            name.push(letter(byte));
-            name
-        })
-    }
-
-    fn chunk_secrets(&self) -> ChunkSecrets {
-        let seed = self.derive(CHUNK_SEED_CONTEXT);
-        ChunkSecrets {
-            key: ChunkKey::new(self.derive(CHUNK_KEY_CONTEXT)),
-            seed: seed.first_chunk().copied().map_or(0, u64::from_le_bytes),
-        }
-    }
-}
-
 /// The metadata of an installation and its people: what goes together with a running server.
 pub struct Ground {
-    /// Where the data is.
+    /// Where what belongs to this server is.
     pub folder: DataFolder,
     /// The metadata store.
     pub metadata: Arc<MetadataStore>,
@@ -191,38 +163,43 @@ pub struct Ground {
     secret: Secret,
 }
 
+/// What a command expects of an installation before it works on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// There is one.
+    Exists,
+    /// There is one, or it begins now.
+    MayBegin,
+    /// There is one, perhaps one that has moved elsewhere.
+    MayHaveMoved,
+}
+
 impl Ground {
-    /// Opens a data folder, or makes a new one. Blocks for a moment.
-    pub fn open_or_create(
+    /// Opens an installation. Needs the runtime that operations are to run in; blocks for a moment.
+    pub async fn open(
         folder: DataFolder,
         settings: &Settings,
         clock: Clock,
+        expectation: Expectation,
     ) -> Result<Self, AppError> {
-        create(&folder)?;
-        Self::open_folder(folder, settings, clock)
-    }
-
-    /// Opens a data folder that exists. Blocks for a moment.
-    pub fn open(folder: DataFolder, settings: &Settings, clock: Clock) -> Result<Self, AppError> {
-        if !folder.database().exists() {
+        let folder = folder.with_secret(&settings.general.secret_file);
+        let has_file = folder.database().exists();
+        let place = &settings.general.metadata;
+        if *place == MetadataPlace::Sqlite && !has_file && expectation != Expectation::MayBegin {
             let path = folder.path().to_owned();
             return Err(AppError::NoData { path });
         }
-        Self::open_folder(folder, settings, clock)
-    }
-
-    fn open_folder(
-        folder: DataFolder,
-        settings: &Settings,
-        clock: Clock,
-    ) -> Result<Self, AppError> {
-        let secret = read_secret(&folder)?;
-        let storage = &settings.storage;
-        let sqlite = SqliteSettings {
-            readers: storage.readers.get() as usize,
-            cache_bytes: storage.caches.bytes() / 2,
-        };
-        let metadata = Arc::new(MetadataStore::open_sqlite(&folder.database(), sqlite)?);
+        if expectation == Expectation::MayBegin {
+            create(&folder)?;
+        }
+        let metadata = Arc::new(open_metadata(&folder, settings).await?);
+        let secret = known_secret(&folder, &metadata, place, expectation, has_file).await?;
+        if *place == MetadataPlace::Sqlite
+            && expectation != Expectation::MayHaveMoved
+            && let Some(to) = metadata.read(ReadSetting(MOVED_TO)).await?
+        {
+            return Err(AppError::Moved { to });
+        }
         let identity = Identity::new(
             Arc::clone(&metadata),
             clock.clone(),
@@ -237,18 +214,45 @@ impl Ground {
         })
     }
 
-    /// Takes the packs for this process; fails with `InUse` where a server has them. Blocks.
-    pub fn open_chunks(&self, settings: &Settings) -> Result<Arc<ChunkStore>, ChunkError> {
-        let storage = &settings.storage;
-        let chunk_settings = ChunkSettings {
-            folder: self.folder.chunks(),
-            upload_memory_bytes: storage.upload_memory.bytes(),
-            cache_bytes: storage.caches.bytes() / 2,
-            free_bytes_min: storage.free_min.bytes(),
-        };
+    /// Takes what only one process may do where not both stores can be shared.
+    ///
+    /// To be called before the packs are opened; fails with `InUse` where a server works.
+    pub async fn claim(&self, settings: &Settings) -> Result<Claim, AppError> {
+        let general = &settings.general;
+        match (&general.metadata, &general.chunks) {
+            (MetadataPlace::Sqlite, ChunksPlace::Folder) => Ok(Claim::OfPacks),
+            (MetadataPlace::Sqlite, ChunksPlace::S3 { .. }) => {
+                lock_data_folder(&self.folder).map(Claim::OfFolder)
+            }
+            (MetadataPlace::Postgres(_), ChunksPlace::Folder) => {
+                let turn = self.metadata.take_turn(Duty::Packs).await?;
+                let turn = turn.ok_or_else(|| AppError::InUse {
+                    path: self.folder.chunks(),
+                    reason: FOLDER_SERVES_ONE,
+                })?;
+                Ok(Claim::OfSession(turn))
+            }
+            (MetadataPlace::Postgres(_), ChunksPlace::S3 { .. }) => Ok(Claim::Shared),
+        }
+    }
+
+    /// Opens the packs; fails with `InUse` where a server has the folder. Blocks.
+    pub fn open_chunks(&self, settings: &Settings) -> Result<Arc<ChunkStore>, AppError> {
+        let chunk_settings = chunk_settings(&self.folder, settings)?;
         let secrets = self.secret.chunk_secrets();
         let metadata = Arc::clone(&self.metadata);
-        ChunkStore::open(chunk_settings, secrets, metadata, self.clock.clone()).map(Arc::new)
+        let opened = ChunkStore::open(chunk_settings, secrets, metadata, self.clock.clone());
+        match opened {
+            Ok(chunks) => Ok(Arc::new(chunks)),
+            Err(ChunkError::InUse { folder }) => Err(AppError::InUse {
+                path: folder,
+                reason: match settings.general.metadata {
+                    MetadataPlace::Sqlite => SQLITE_SERVES_ONE,
+                    MetadataPlace::Postgres(_) => FOLDER_SERVES_ONE,
+                },
+            }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Builds the work that keeps the stores in order.
@@ -275,6 +279,87 @@ impl Ground {
     }
 }
 
+async fn open_metadata(
+    folder: &DataFolder,
+    settings: &Settings,
+) -> Result<MetadataStore, AppError> {
+    let storage = &settings.storage;
+    match &settings.general.metadata {
+        MetadataPlace::Sqlite => {
+            let sqlite = SqliteSettings {
+                readers: storage.readers.get() as usize,
+                cache_bytes: storage.caches.bytes() / 2,
+            };
+            let file = folder.database();
+            let open = || MetadataStore::open_sqlite(&file, sqlite);
+            Ok(tokio::task::block_in_place(open)?)
+        }
+        MetadataPlace::Postgres(url) => {
+            let postgres = postgres_settings(folder, settings)?;
+            Ok(MetadataStore::open_postgres(url.reveal(), &postgres).await?)
+        }
+    }
+}
+
+/// Returns how the database of a URL is used.
+pub fn postgres_settings(
+    folder: &DataFolder,
+    settings: &Settings,
+) -> Result<PostgresSettings, AppError> {
+    let postgres = &settings.postgres;
+    let password = postgres.password_file.as_ref().map(|file| {
+        let path = folder.path().join(file);
+        let text = std::fs::read_to_string(&path).map_err(|source| file_error(&path, source))?;
+        Ok::<_, AppError>(DatabasePassword::from_file_text(&text))
+    });
+    let certificates = postgres.root_certificates.as_ref();
+    Ok(PostgresSettings {
+        connections: postgres.connections.get() as usize,
+        password: password.transpose()?,
+        root_certificates: certificates.map(|file| folder.path().join(file)),
+        ..PostgresSettings::default()
+    })
+}
+
+fn chunk_settings(folder: &DataFolder, settings: &Settings) -> Result<ChunkSettings, AppError> {
+    let storage = &settings.storage;
+    let home = pack_home(folder, settings, &settings.general.chunks)?;
+    Ok(ChunkSettings {
+        hot_bytes_max: home.hot_bytes_max(),
+        home,
+        upload_memory_bytes: storage.upload_memory.bytes(),
+        cache_bytes: storage.caches.bytes() / 2,
+        free_bytes_min: storage.free_min.bytes(),
+    })
+}
+
+/// Returns where the packs of a place are, and how they are reached.
+pub fn pack_home(
+    folder: &DataFolder,
+    settings: &Settings,
+    place: &ChunksPlace,
+) -> Result<PackHome, AppError> {
+    let ChunksPlace::S3 { bucket, prefix } = place else {
+        return Ok(PackHome::Folder(folder.chunks()));
+    };
+    let s3 = &settings.s3;
+    let credentials = s3.credentials_file.as_ref().map(|file| {
+        let path = folder.path().join(file);
+        let text = std::fs::read_to_string(&path).map_err(|source| file_error(&path, source))?;
+        default_profile(&text).ok_or(AppError::NoCredentials { path })
+    });
+    Ok(PackHome::S3(S3Settings {
+        bucket: bucket.clone(),
+        prefix: prefix.clone(),
+        endpoint: s3.endpoint.as_ref().map(|url| url.as_str().to_owned()),
+        region: s3.region.as_ref().map(|region| region.as_str().to_owned()),
+        path_style: s3.path_style,
+        credentials: credentials.transpose()?,
+        cache_folder: folder.cache(),
+        cache_bytes: settings.storage.disk_cache.bytes(),
+    }))
+}
+
 /// The whole server, without its sockets.
 pub struct App {
     /// The work that keeps the stores in order.
@@ -283,13 +368,16 @@ pub struct App {
     pub ground: Ground,
     /// The bytes.
     pub chunks: Arc<ChunkStore>,
+    /// What no other process may do meanwhile.
+    pub claim: Claim,
     /// The WebDAV adapter.
     pub dav: Arc<Dav>,
 }
 
 impl App {
-    /// Builds everything over an open ground; takes the packs for this process.
+    /// Builds everything over an open ground, which this process alone serves unless both stores are shared.
     pub async fn build(ground: Ground, settings: &Settings) -> Result<Self, AppError> {
+        let claim = ground.claim(settings).await?;
         let history_id = hex::encode(rand::random::<[u8; 16]>());
         ground.metadata.write(NameHistory { history_id }).await?;
         let chunks = tokio::task::block_in_place(|| ground.open_chunks(settings))?;
@@ -309,6 +397,7 @@ impl App {
             maintenance,
             ground,
             chunks,
+            claim,
             dav,
         })
     }

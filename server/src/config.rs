@@ -10,7 +10,7 @@
 //!
 //! * With no file and no variable, [`Settings::default`] is a server that runs.
 //! * Keys end with their unit, or take sizes such as `100GB`.
-//! * No setting is a secret, so all of them may be printed.
+//! * Settings may be printed and logged: a password in a database's URL is left out of every form of it.
 //! * `docs/reference/settings.md` is printed from this file (a test compares).
 
 use std::collections::BTreeMap;
@@ -24,6 +24,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::size::ByteSize;
+use crate::store::folder::SECRET_FILE;
+use crate::store::metadata::postgres::url::NotAPostgresUrl;
+use crate::store::metadata::postgres::url::PostgresUrl;
 
 /// What the variables of the environment begin with.
 const ENVIRONMENT_PREFIX: &str = "NUAGE_";
@@ -40,8 +43,12 @@ pub trait SettingValue: Sized {
     fn from_toml(value: &toml::Value) -> Option<Self>;
     /// Reads it from a variable of the environment.
     fn from_text(text: &str) -> Option<Self>;
-    /// Writes it so that it reads back the same.
+    /// Writes it so that it reads back the same, but for a password in a URL.
     fn to_toml(&self) -> toml::Value;
+    /// Returns what a message may show of a value that was refused.
+    fn shown(written: String) -> String {
+        written
+    }
 }
 
 /// A whole number between bounds.
@@ -161,11 +168,149 @@ string_setting!(
     BaseUrl,
     "http:// or https:// with a host, such as \"https://cloud.example.org\""
 );
+string_setting!(
+    ChunksPlace,
+    "\"folder\", or \"s3://bucket\" or \"s3://bucket/prefix\""
+);
+string_setting!(Region, "letters, digits and hyphens, such as \"eu-west-3\"");
 string_setting!(LogFormat, "\"text\" or \"json\"");
 string_setting!(
     LogLevel,
     "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""
 );
+
+/// Where the metadata is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetadataPlace {
+    /// The database file of the data folder.
+    Sqlite,
+    /// A PostgreSQL database.
+    Postgres(PostgresUrl),
+}
+
+impl std::str::FromStr for MetadataPlace {
+    type Err = NotAPostgresUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAPostgresUrl> {
+        match text {
+            "sqlite" => Ok(Self::Sqlite),
+            url => url.parse().map(Self::Postgres),
+        }
+    }
+}
+
+impl fmt::Display for MetadataPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite => f.write_str("sqlite"),
+            Self::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
+impl SettingValue for MetadataPlace {
+    fn form() -> String {
+        "\"sqlite\", or \"postgres://user:password@host:port/database\" with options such as \
+         ?sslmode=require behind it"
+            .to_owned()
+    }
+
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        Self::from_text(value.as_str()?)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok()
+    }
+
+    fn to_toml(&self) -> toml::Value {
+        self.to_string().into()
+    }
+
+    /// Nobody knows where the password is in what is not understood.
+    fn shown(_written: String) -> String {
+        "what is written".to_owned()
+    }
+}
+
+/// Where the chunks are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChunksPlace {
+    /// The folder `chunks` of the data folder.
+    Folder,
+    /// A bucket of an S3 store.
+    S3 {
+        /// Its name.
+        bucket: String,
+        /// What all keys begin with, without slashes at its ends; may be empty.
+        prefix: String,
+    },
+}
+
+impl std::str::FromStr for ChunksPlace {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        if text == "folder" {
+            return Ok(Self::Folder);
+        }
+        let rest = text.strip_prefix("s3://").ok_or(UnknownWord)?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_name_byte);
+        let has_dots = |name: &str| name == "." || name == "..";
+        if !is_name(bucket)
+            || !(prefix.is_empty() || prefix.split('/').all(is_name))
+            || prefix.split('/').any(has_dots)
+        {
+            return Err(UnknownWord);
+        }
+        Ok(Self::S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for ChunksPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder => f.write_str("folder"),
+            Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// The name of an S3 region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region(String);
+
+impl Region {
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Region {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if text.is_empty() || !text.bytes().all(is_name_byte) {
+            return Err(UnknownWord);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A path of the local disk; a relative one starts at the data folder.
 impl SettingValue for PathBuf {
@@ -463,6 +608,16 @@ section! {
         /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Without it, everybody behind a proxy counts as one
         /// address when wrong passwords are slowed down.
         trusted_proxies: Networks = Networks::default(),
+        /// Where the metadata is: the file `metadata.db` of the data folder, or a PostgreSQL database (13 or newer), which several
+        /// servers can share. A password in the URL is left out wherever the URL is shown; `postgres.password_file` keeps it out of
+        /// the settings. With `sslmode=require` the connection is encrypted and the certificate verified.
+        metadata: MetadataPlace = MetadataPlace::Sqlite,
+        /// Where the bytes of files are: the folder `chunks` of the data folder, or a bucket of an S3 store (`s3`), which several
+        /// servers can share. Several servers need both: `metadata` on PostgreSQL and `chunks` on S3.
+        chunks: ChunksPlace = ChunksPlace::Folder,
+        /// The installation's secret: 64 hexadecimal digits, with which app passwords and chunks are named. The first start
+        /// draws one. Several servers need the same; one that comes with another is refused.
+        secret_file: PathBuf = SECRET_FILE.into(),
         /// How much each space may hold that has no quota of its own.
         quota_default: QuotaDefault = QuotaDefault(Some(ByteSize::from_bytes(100_000_000_000))),
     }
@@ -497,6 +652,34 @@ section! {
 }
 
 section! {
+    /// The PostgreSQL database, where `metadata` names one.
+    Postgres {
+        /// Connections of this server; a quarter of them is kept for reading. All servers together must stay below the
+        /// database's `max_connections`.
+        connections: Number<4, 1_000> = Number::new(16),
+        /// A file with the password, in place of one in the URL.
+        password_file: Option<PathBuf> = None,
+        /// Certificates, in PEM, that may vouch for the database. None: those that the system trusts.
+        root_certificates: Option<PathBuf> = None,
+    }
+}
+
+section! {
+    /// The S3 store, where `chunks` names a bucket.
+    S3 {
+        /// The address of the store. None: that of Amazon for the region. With `http://` the connection is not encrypted.
+        endpoint: Option<BaseUrl> = None,
+        /// The region, where the store knows any. None: `AWS_REGION`, else `us-east-1`.
+        region: Option<Region> = None,
+        /// Whether the bucket stands in the path of the address, as most stores that one runs oneself want it, or in the name of the host.
+        path_style: bool = true,
+        /// The key, in the form of the AWS tools: lines `aws_access_key_id = …` and `aws_secret_access_key = …` below
+        /// `[default]`. None: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or the role of the machine.
+        credentials_file: Option<PathBuf> = None,
+    }
+}
+
+section! {
     /// Memory and disk.
     Storage {
         /// Memory for all caches together: half for the database's pages, half for decoded chunks.
@@ -505,7 +688,9 @@ section! {
         upload_memory: ByteSize = ByteSize::from_bytes(256 << 20),
         /// Uploads are refused while the disk has less free than this, so that deletes and housekeeping still work.
         free_min: ByteSize = ByteSize::from_bytes(1 << 30),
-        /// Connections that read the database at the same time.
+        /// Disk for parts of packs that were read from S3, in `cache` of the data folder. Each is verified when it is read.
+        disk_cache: ByteSize = ByteSize::from_bytes(10_000_000_000),
+        /// Connections that read the SQLite database at the same time.
         readers: Number<1, 64> = Number::new(4),
     }
 }
@@ -581,6 +766,10 @@ pub struct Settings {
     pub http: Http,
     /// `[tls]`
     pub tls: Tls,
+    /// `[postgres]`
+    pub postgres: Postgres,
+    /// `[s3]`
+    pub s3: S3,
     /// `[storage]`
     pub storage: Storage,
     /// `[limits]`
@@ -630,6 +819,18 @@ pub enum Mistake {
     },
 }
 
+impl Mistake {
+    /// Says where the file is not TOML, without showing the line: it may hold a password.
+    fn not_toml(text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let place = before.map_or_else(String::new, |before| {
+            format!("line {}: ", before.matches('\n').count() + 1)
+        });
+        let reason = format!("{place}{}", error.message());
+        Self::NotToml { reason }
+    }
+}
+
 /// Why there are no settings to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -674,12 +875,12 @@ impl Written {
         };
         let from_file = in_file.map(|value| {
             let parsed = T::from_toml(&value);
-            parsed.ok_or_else(|| (key.clone(), value.to_string()))
+            parsed.ok_or_else(|| (key.clone(), T::shown(value.to_string())))
         });
         let variable = variable_of(&key);
         let from_environment = self.environment.remove(&variable).map(|text| {
             let parsed = T::from_text(&text);
-            parsed.ok_or_else(|| (variable, format!("\"{text}\"")))
+            parsed.ok_or_else(|| (variable, T::shown(format!("\"{text}\""))))
         });
         let mut chosen = default;
         for read in [from_file, from_environment].into_iter().flatten() {
@@ -712,8 +913,8 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 8] = [
-    "http", "tls", "storage", "limits", "history", "jobs", "log", "metrics",
+const SECTIONS: [&str; 10] = [
+    "http", "tls", "postgres", "s3", "storage", "limits", "history", "jobs", "log", "metrics",
 ];
 
 impl Settings {
@@ -743,8 +944,7 @@ impl Settings {
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let table = text.parse().unwrap_or_else(|error: toml::de::Error| {
-            let reason = error.to_string().trim_end().to_owned();
-            mistakes.push(Mistake::NotToml { reason });
+            mistakes.push(Mistake::not_toml(text, &error));
             toml::Table::new()
         });
         let mut written = Written {
@@ -756,6 +956,8 @@ impl Settings {
             general: General::take("", &mut written),
             http: Http::take("http", &mut written),
             tls: Tls::take("tls", &mut written),
+            postgres: Postgres::take("postgres", &mut written),
+            s3: S3::take("s3", &mut written),
             storage: Storage::take("storage", &mut written),
             limits: Limits::take("limits", &mut written),
             history: History::take("history", &mut written),
@@ -802,6 +1004,8 @@ impl Settings {
         self.general.describe("", &mut all);
         self.http.describe("http", &mut all);
         self.tls.describe("tls", &mut all);
+        self.postgres.describe("postgres", &mut all);
+        self.s3.describe("s3", &mut all);
         self.storage.describe("storage", &mut all);
         self.limits.describe("limits", &mut all);
         self.history.describe("history", &mut all);
@@ -913,6 +1117,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::ChunksPlace;
     use super::Mistake;
     use super::Number;
     use super::QuotaDefault;
@@ -980,6 +1185,46 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_shown_nowhere() {
+        let url = "postgres://nuage:geheim@db:5433/nuage?sslmode=require";
+        let settings = parse(&format!("metadata = \"{url}\""), &[]).unwrap();
+        let shown = format!("{settings:?} {}", settings.to_file());
+        assert!(!shown.contains("geheim"), "{shown}");
+        assert!(shown.contains("postgres://nuage@db:5433/nuage?sslmode=require"));
+
+        for (file, variable) in [
+            ("metadata = \"postgres//nuage:geheim@db/nuage\"", ""),
+            ("metadata = [\"postgres://nuage:geheim@db/nuage\"]", ""),
+            ("metadata = \"postgres://nuage:geheim@db/nuage", ""),
+            ("", "postgres://nuage:geheim@db:port/nuage"),
+        ] {
+            let mistakes = parse(file, &[("NUAGE_METADATA", variable)]).unwrap_err();
+            let text = format!("{mistakes:?} {}", super::list_mistakes(&mistakes));
+            assert!(!text.contains("geheim"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_may_have_a_prefix_of_plain_names() {
+        for (written, bucket_and_prefix) in [
+            ("s3://b", Some(("b", ""))),
+            ("s3://b/", Some(("b", ""))),
+            ("s3://my-bucket.x/a/b_c/", Some(("my-bucket.x", "a/b_c"))),
+            ("s3:///a", None),
+            ("s3://b/a//c", None),
+            ("s3://b/../c", None),
+            ("s3://b/a?x", None),
+            ("S3://b", None),
+        ] {
+            let expected = bucket_and_prefix.map(|(bucket, prefix)| ChunksPlace::S3 {
+                bucket: bucket.to_owned(),
+                prefix: prefix.to_owned(),
+            });
+            assert_eq!(written.parse().ok(), expected, "{written}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_not_toml_is_one_mistake_with_its_line() {
         let mistakes = parse("listen = \n", &[]).unwrap_err();
         assert!(
@@ -995,6 +1240,11 @@ mod tests {
         settings.tls.certificate = Some("certificate.pem".into());
         settings.tls.key = Some("key.pem".into());
         settings.general.public_url = "https://cloud.example.org/".parse().ok();
+        settings.general.metadata = "postgres://nuage@db/nuage?sslmode=require".parse().unwrap();
+        settings.general.chunks = "s3://bucket/a/b".parse().unwrap();
+        settings.s3.endpoint = "http://127.0.0.1:9000".parse().ok();
+        settings.s3.region = "eu-west-3".parse().ok();
+        settings.postgres.password_file = Some("password".into());
         assert_eq!(parse(&settings.to_file(), &[]).unwrap(), settings);
     }
 

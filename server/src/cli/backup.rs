@@ -13,6 +13,8 @@ use crate::cli::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::print_line;
 use crate::cli::output::say;
+use crate::config::ChunksPlace;
+use crate::config::MetadataPlace;
 use crate::jobs::backup::Progress;
 use crate::jobs::backup::backup;
 use crate::jobs::backup::restore;
@@ -38,7 +40,8 @@ pub(super) struct Restore {
 }
 
 impl Backup {
-    pub(super) async fn run(&self, ground: &Ground) -> Result<(), CliError> {
+    pub(super) async fn run(&self, context: &Context, ground: &Ground) -> Result<(), CliError> {
+        require_embedded(context)?;
         let mut meter = Meter::begin();
         let about = backup(
             &ground.metadata,
@@ -62,6 +65,7 @@ impl Backup {
 
 impl Restore {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        require_embedded(context)?;
         let mut meter = Meter::begin();
         let restored = restore(&self.folder, &context.folder, |progress| {
             meter.show(progress);
@@ -76,6 +80,18 @@ impl Restore {
             ByteSize::from_bytes(about.pack_bytes).rounded(),
         ))?;
         Ok(())
+    }
+}
+
+/// Refuses an installation of which only a part lies in the data folder.
+fn require_embedded(context: &Context) -> Result<(), CliError> {
+    let general = &context.settings.general;
+    match (&general.metadata, &general.chunks) {
+        (MetadataPlace::Sqlite, ChunksPlace::Folder) => Ok(()),
+        (metadata, chunks) => Err(CliError::NotEmbedded {
+            metadata: metadata.to_string(),
+            chunks: chunks.to_string(),
+        }),
     }
 }
 

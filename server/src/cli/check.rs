@@ -38,11 +38,10 @@ impl Check {
     ) -> Result<ExitCode, CliError> {
         let repair = self.repair;
         let mut report = |text: String| say(&text);
-        let found: CheckReport = match Packs::take(context, ground)? {
+        let found: CheckReport = match Packs::take(context, ground).await? {
             Packs::Ours(own) => {
-                let found = own.maintenance.check(repair, &mut report).await;
-                own.close().await;
-                found?
+                own.work(async |maintenance| maintenance.check(repair, &mut report).await)
+                    .await?
             }
             Packs::OfAServer => ground.follow(Work::Check { repair }, &mut report).await?,
         };

@@ -29,11 +29,10 @@ impl Collect {
     pub(super) async fn run(&self, context: &Context, ground: &Ground) -> Result<(), CliError> {
         let work = Work::Collect { now: self.now };
         let mut report = |text: String| say(&text);
-        let collected: Collected = match Packs::take(context, ground)? {
+        let collected: Collected = match Packs::take(context, ground).await? {
             Packs::Ours(own) => {
-                let collected = own.maintenance.collect(self.now, &mut report).await;
-                own.close().await;
-                collected?
+                own.work(async |maintenance| maintenance.collect(self.now, &mut report).await)
+                    .await?
             }
             Packs::OfAServer => ground.follow(work, &mut report).await?,
         };

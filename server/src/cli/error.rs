@@ -38,7 +38,7 @@ pub(super) enum CliError {
     /// The work of a job could not be done.
     #[error(transparent)]
     Job(#[from] JobFault),
-    /// The server that has the packs did not do it.
+    /// The server that runs the jobs did not do it.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The certificate cannot be used.
@@ -54,6 +54,18 @@ pub(super) enum CliError {
         address: SocketAddr,
         /// Why.
         source: io::Error,
+    },
+    /// Backup and restore work on data folders alone.
+    #[error(
+        "backup and restore are for installations in a data folder; this one has its metadata in {metadata} and \
+         its chunks in {chunks}. Back PostgreSQL up with its own tools (pg_basebackup and WAL archiving, or pg_dump), \
+         and let the store keep deleted objects for longer than that: docs/guides/back-up.md says how and in which order"
+    )]
+    NotEmbedded {
+        /// Where its metadata is.
+        metadata: String,
+        /// Where its chunks are.
+        chunks: String,
     },
     /// Threads cannot be started.
     #[error("the program cannot start its threads: {0}")]
@@ -102,6 +114,7 @@ impl CliError {
             | Self::Tls(_)
             | Self::Figures(_)
             | Self::Listen { .. }
+            | Self::NotEmbedded { .. }
             | Self::Runtime(_)
             | Self::Terminal(_)
             | Self::NotConfirmable

@@ -30,6 +30,7 @@ use clap::Subcommand;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 
+use crate::app::Expectation;
 use crate::app::Ground;
 use crate::cli::error::CliError;
 use crate::clock::Clock;
@@ -111,10 +112,10 @@ enum OnGround {
 
 impl OnGround {
     /// Only what puts something into an installation may begin one.
-    fn existence(&self) -> Existence {
+    fn expectation(&self) -> Expectation {
         match self {
             Self::User(user::User::Add(_)) | Self::Group(group::Group::Add { .. }) => {
-                Existence::MadeIfMissing
+                Expectation::MayBegin
             }
             Self::User(_)
             | Self::Token(_)
@@ -122,7 +123,7 @@ impl OnGround {
             | Self::Quota(_)
             | Self::Backup(_)
             | Self::Check(_)
-            | Self::Gc(_) => Existence::Required,
+            | Self::Gc(_) => Expectation::Exists,
         }
     }
 
@@ -132,7 +133,7 @@ impl OnGround {
             Self::Token(command) => command.run(ground).await?,
             Self::Group(command) => command.run(context, ground).await?,
             Self::Quota(command) => command.run(context, ground).await?,
-            Self::Backup(command) => command.run(ground).await?,
+            Self::Backup(command) => command.run(context, ground).await?,
             Self::Gc(command) => command.run(context, ground).await?,
             Self::Check(command) => return command.run(context, ground).await,
         }
@@ -144,13 +145,6 @@ impl OnGround {
 enum Config {
     /// Prints the settings that a server would use, as a file that can be edited.
     Print,
-}
-
-/// Whether a command may make a data folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existence {
-    Required,
-    MadeIfMissing,
 }
 
 /// What every command works with.
@@ -177,13 +171,10 @@ impl Context {
         })
     }
 
-    /// Opens accounts and metadata; goes together with a running server. Blocks for a moment.
-    fn ground(&self, existence: Existence) -> Result<Ground, CliError> {
+    /// Opens accounts and metadata; goes together with running servers. Blocks for a moment.
+    async fn ground(&self, expectation: Expectation) -> Result<Ground, CliError> {
         let (folder, clock) = (self.folder.clone(), self.clock.clone());
-        Ok(match existence {
-            Existence::Required => Ground::open(folder, &self.settings, clock)?,
-            Existence::MadeIfMissing => Ground::open_or_create(folder, &self.settings, clock)?,
-        })
+        Ok(Ground::open(folder, &self.settings, clock, expectation).await?)
     }
 }
 
@@ -220,11 +211,12 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
     match &arguments.command {
         Command::Serve(command) => return command.run(context),
         Command::OnGround(command) => {
-            let runtime = command_runtime()?;
-            let ground = context.ground(command.existence())?;
-            let done = runtime.block_on(command.run(&context, &ground));
-            ground.metadata.close();
-            return done;
+            return command_runtime()?.block_on(async {
+                let ground = context.ground(command.expectation()).await?;
+                let done = command.run(&context, &ground).await;
+                tokio::task::block_in_place(|| ground.metadata.close());
+                done
+            });
         }
         Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
         Command::Config(Config::Print) => output::print(&context.settings.to_file())?,

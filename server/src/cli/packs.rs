@@ -1,9 +1,11 @@
-//! Commands that need the packs: they take them, or ask the server that has them.
+//! Commands that work on the packs: they take them, or ask the server that runs the jobs.
 
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::app::AppError;
+use crate::app::Claim;
 use crate::app::Ground;
 use crate::cli::Context;
 use crate::cli::error::CliError;
@@ -11,10 +13,12 @@ use crate::jobs::maintenance::Maintenance;
 use crate::jobs::requests::RequestError;
 use crate::jobs::requests::Work;
 use crate::jobs::requests::follow;
-use crate::store::chunks::ChunkError;
+use crate::jobs::schedule::JobFault;
 use crate::store::chunks::ChunkStore;
+use crate::store::metadata::turn::Duty;
+use crate::store::metadata::turn::Turn;
 
-/// Who has the packs.
+/// Who works on the packs.
 pub(super) enum Packs {
     /// This command, until it closes them.
     Ours(OwnPacks),
@@ -22,39 +26,63 @@ pub(super) enum Packs {
     OfAServer,
 }
 
-/// The packs in the hands of this command.
+/// The packs and the jobs of the installation in the hands of this command.
 pub(super) struct OwnPacks {
-    pub(super) maintenance: Maintenance,
+    maintenance: Maintenance,
     chunks: Arc<ChunkStore>,
+    turn: Turn,
+    _claim: Claim,
 }
 
 impl Packs {
-    /// Takes the packs if nobody has them. Blocks for a moment.
-    pub(super) fn take(context: &Context, ground: &Ground) -> Result<Self, CliError> {
-        match tokio::task::block_in_place(|| ground.open_chunks(&context.settings)) {
-            Ok(chunks) => Ok(Self::Ours(OwnPacks {
-                maintenance: ground.maintenance(Arc::clone(&chunks), &context.settings),
-                chunks,
-            })),
-            Err(ChunkError::InUse { .. }) => Ok(Self::OfAServer),
-            Err(error) => Err(error.into()),
-        }
+    /// Takes the packs and the turn to work on them, if no server has them. Blocks for a moment.
+    pub(super) async fn take(context: &Context, ground: &Ground) -> Result<Self, CliError> {
+        let settings = &context.settings;
+        let claim = match ground.claim(settings).await {
+            Ok(claim) => claim,
+            Err(AppError::InUse { .. }) => return Ok(Self::OfAServer),
+            Err(error) => return Err(error.into()),
+        };
+        // Where there is a folder its lock tells, else the turn.
+        let chunks = match tokio::task::block_in_place(|| ground.open_chunks(settings)) {
+            Ok(chunks) => chunks,
+            Err(AppError::InUse { .. }) => return Ok(Self::OfAServer),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(turn) = ground.metadata.take_turn(Duty::Jobs).await? else {
+            close(chunks).await;
+            return Ok(Self::OfAServer);
+        };
+        Ok(Self::Ours(OwnPacks {
+            maintenance: ground.maintenance(Arc::clone(&chunks), settings),
+            chunks,
+            turn,
+            _claim: claim,
+        }))
     }
 }
 
 impl OwnPacks {
-    /// Leaves the packs in order.
-    pub(super) async fn close(self) {
-        let chunks = self.chunks;
-        let closed = tokio::task::spawn_blocking(move || chunks.close()).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "the packs could not be closed in order");
-        }
+    /// Works on the packs, and leaves them in order.
+    pub(super) async fn work<T>(
+        self,
+        work: impl AsyncFnOnce(&Maintenance) -> Result<T, JobFault>,
+    ) -> Result<T, CliError> {
+        let done = self.turn.within(work(&self.maintenance)).await;
+        close(self.chunks).await;
+        Ok(done?)
+    }
+}
+
+async fn close(chunks: Arc<ChunkStore>) {
+    let closed = tokio::task::spawn_blocking(move || chunks.close()).await;
+    if let Err(error) = closed {
+        tracing::error!(%error, "the packs could not be closed in order");
     }
 }
 
 impl Ground {
-    /// Asks the server that has the packs for work, and waits for its result.
+    /// Asks the server that runs the jobs for work, and waits for its result.
     pub(super) async fn follow<T: DeserializeOwned>(
         &self,
         work: Work,

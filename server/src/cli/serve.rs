@@ -20,10 +20,11 @@ use tokio::signal::unix::signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::Claim;
+use crate::app::Expectation;
 use crate::app::periods;
 use crate::app::serve_settings;
 use crate::cli::Context;
-use crate::cli::Existence;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::cli::output::print_line;
@@ -40,6 +41,7 @@ use crate::routes::Figures;
 use crate::routes::FiguresOnly;
 use crate::routes::Routes;
 use crate::routes::local_url;
+use crate::store::metadata::MetadataStore;
 use crate::telemetry::Gauges;
 use crate::telemetry::begin_logging;
 use crate::telemetry::begin_metrics;
@@ -144,7 +146,9 @@ async fn run(context: Context) -> Result<(), CliError> {
     let mut signals = Signals::listen()?;
     let figures = begin_metrics()?;
     let settings = &context.settings;
-    let app = App::build(context.ground(Existence::MadeIfMissing)?, settings).await?;
+    let ground = context.ground(Expectation::MayBegin).await?;
+    let mut app = App::build(ground, settings).await?;
+    let claim = std::mem::replace(&mut app.claim, Claim::Shared);
     let first_admin = app.ground.identity.create_first_admin_if_empty().await?;
     let public_url = settings.general.public_url.as_ref();
     let public_url = public_url.map(|url| url.as_str().to_owned());
@@ -163,6 +167,7 @@ async fn run(context: Context) -> Result<(), CliError> {
     };
     let jobs = schedule.start(&stop);
     let metadata = Arc::clone(&app.ground.metadata);
+    let claim = tokio::spawn(keep(claim, Arc::clone(&metadata)));
     let figures = Arc::new(Figures::new(figures, Gauges::new(Arc::clone(&metadata))));
     let routes = Routes {
         identity: Arc::clone(&app.ground.identity),
@@ -205,8 +210,18 @@ async fn run(context: Context) -> Result<(), CliError> {
     if let Err(error) = tokio::task::spawn_blocking(move || app.close()).await {
         tracing::error!(%error, "the stores could not be closed in order");
     }
+    claim.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keeps other servers out, where there may be only this one; ends the process at once when another is in.
+///
+/// Closing the packs in order would write to what is the other's now.
+async fn keep(claim: Claim, metadata: Arc<MetadataStore>) {
+    claim.keep(&metadata).await;
+    tracing::error!("another server has taken the chunks over; this one ends at once");
+    std::process::exit(1);
 }
 
 /// A second signal means that somebody will not wait; what was acknowledged is durable.

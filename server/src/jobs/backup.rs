@@ -275,9 +275,8 @@ fn take_target(data: &DataFolder, target: &Path) -> BackupResult<File> {
         let path = target.to_owned();
         return Err(BackupError::InUse { path });
     }
-    let secret = |folder: &Path| std::fs::read(folder.join(SECRET_FILE)).ok();
-    let kept = secret(target);
-    if kept.is_some() && kept != secret(data.path()) {
+    let kept = std::fs::read(target.join(SECRET_FILE)).ok();
+    if kept.is_some() && kept != std::fs::read(data.secret()).ok() {
         let path = target.to_owned();
         return Err(BackupError::OtherInstallation { path });
     }
@@ -336,7 +335,7 @@ async fn copy_out(
     };
     let (data, target) = (data.clone(), target.to_owned());
     on_disk(move || {
-        copy_small_files(data.path(), &target)?;
+        copy_small_files([&data.secret(), &data.settings()], &target)?;
         put_database(&fresh, &target.join(DATABASE_FILE))?;
         write_about(&target, &about)?;
         forget_other_packs(&target, &packs)?;
@@ -460,11 +459,11 @@ fn copy_file(from: &Path, to: &Path) -> BackupResult<u64> {
     Ok(bytes)
 }
 
-fn copy_small_files(from: &Path, to: &Path) -> BackupResult<()> {
-    for name in [SECRET_FILE, SETTINGS_FILE] {
-        let file = from.join(name);
+/// Copies secret and settings, as far as they are there.
+fn copy_small_files([secret, settings]: [&Path; 2], to: &Path) -> BackupResult<()> {
+    for (file, name) in [(secret, SECRET_FILE), (settings, SETTINGS_FILE)] {
         if file.exists() {
-            copy_file(&file, &to.join(name))?;
+            copy_file(file, &to.join(name))?;
         }
     }
     Ok(())
@@ -571,7 +570,8 @@ pub async fn restore(
     }
     let (source, data) = (source.to_owned(), data.clone());
     on_disk(move || {
-        copy_small_files(&source, data.path())?;
+        let (secret, settings) = (source.join(SECRET_FILE), source.join(SETTINGS_FILE));
+        copy_small_files([&secret, &settings], data.path())?;
         put_database(&fresh, &data.database())?;
         Ok(about)
     })

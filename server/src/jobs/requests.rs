@@ -1,7 +1,8 @@
-//! Work that a command asks of the server that holds the packs, and how both talk.
+//! Work that a command asks of the server that runs the jobs, and how both talk.
 //!
 //! The command writes a row and follows it with [`follow`]; the server looks for rows each
-//! second ([`answer_requests`]), does one after another, and shows signs of life.
+//! second ([`answer_requests`]), does one after another, and shows signs of life. Both may
+//! be on different machines: all that they share is the database.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -127,7 +128,9 @@ pub async fn follow(
     }
 }
 
-/// Does what commands ask, one after another, until `stop`.
+/// Does what commands ask, one after another, until `stop`; to be run within the turn to run the jobs.
+///
+/// What is marked as running then was begun in an earlier turn, whose server is gone or late.
 pub(crate) async fn answer_requests(
     metadata: Arc<MetadataStore>,
     maintenance: Arc<Maintenance>,
@@ -136,7 +139,7 @@ pub(crate) async fn answer_requests(
 ) {
     let now = clock.now();
     if let Err(error) = metadata.write(FailAbandonedJobs { now }).await {
-        tracing::error!(%error, "jobs of the last server could not be ended");
+        tracing::error!(%error, "jobs of the former server could not be ended");
     }
     let desk = Desk {
         metadata,

@@ -5,10 +5,14 @@
 //! nothing wait longer than its period. A job that fails or panics is logged and tried
 //! again at its next time.
 //!
+//! Of several servers on one database, one has the turn to run them ([`Duty::Jobs`]); the
+//! others ask for it now and then, and get it when that one stops or dies.
+//!
 //! # Always true
 //!
-//! * A job never runs twice at the same time.
-//! * When the server stops, jobs end at their next slice.
+//! * A job never runs twice at the same time, on whatever servers; one that lost its turn without
+//!   knowing writes nothing more.
+//! * When the server stops, or loses its turn, jobs end at their next slice.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -33,9 +37,13 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::ReadSetting;
 use crate::store::metadata::history::WriteSetting;
+use crate::store::metadata::turn::Duty;
+use crate::store::metadata::turn::Turn;
 
 /// How often it is asked what is due, and what other processes have changed.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// How often a server without the turn to run the jobs asks for it.
+const ASK_FOR_TURN_EVERY: Duration = Duration::from_secs(3);
 /// How long after the start the first housekeeping waits.
 const HOUSEKEEPING_FIRST_SECONDS: i64 = 30;
 /// How long after the start the first collection waits.
@@ -76,26 +84,62 @@ impl Schedule {
     pub fn start(self, stop: &CancellationToken) -> TaskTracker {
         let tracker = TaskTracker::new();
         let shared = Arc::new(self);
-        let periods = shared.periods;
+        tracker.spawn(watch_accounts(Arc::clone(&shared.identity), stop.clone()));
+        tracker.spawn(shared.take_turns(stop.clone()));
+        tracker.close();
+        tracker
+    }
+
+    /// Runs the jobs whenever it is this server's turn, until `stop`.
+    async fn take_turns(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.metadata.take_turn(Duty::Jobs).await {
+                Ok(Some(turn)) => self.run_turn(Arc::new(turn), &stop).await,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the turn to run the jobs could not be asked for")
+                }
+            }
+            let pause = tokio::time::sleep(ASK_FOR_TURN_EVERY);
+            if stop.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Runs the jobs until `stop`, or until the turn is lost.
+    async fn run_turn(self: &Arc<Self>, turn: Arc<Turn>, stop: &CancellationToken) {
+        tracing::info!(turn = turn.number(), "this server runs the jobs");
+        let over = stop.child_token();
+        let jobs = TaskTracker::new();
         let spawn = |task: Task| {
-            let begun = Arc::clone(&shared).repeat(task, stop.clone());
-            tracker.spawn(begun);
+            let (turn, shared, over) = (Arc::clone(&turn), Arc::clone(self), over.clone());
+            jobs.spawn(async move { turn.within(shared.repeat(task, over)).await });
         };
+        let periods = self.periods;
         spawn(Task::Pack(periods.pack_seconds));
         spawn(Task::Housekeeping(periods.housekeeping_seconds));
         spawn(Task::Collect(periods.collect_seconds));
         if let Some(seconds) = periods.verify_seconds {
             spawn(Task::Verify(seconds));
         }
-        tracker.spawn(watch_accounts(Arc::clone(&shared.identity), stop.clone()));
-        tracker.spawn(answer_requests(
-            Arc::clone(&shared.metadata),
-            Arc::clone(&shared.maintenance),
-            shared.clock.clone(),
-            stop.clone(),
-        ));
-        tracker.close();
-        tracker
+        let asked = answer_requests(
+            Arc::clone(&self.metadata),
+            Arc::clone(&self.maintenance),
+            self.clock.clone(),
+            over.clone(),
+        );
+        let own_turn = Arc::clone(&turn);
+        jobs.spawn(async move { own_turn.within(asked).await });
+        jobs.close();
+        if stop.run_until_cancelled(turn.lost()).await.is_some() {
+            tracing::warn!(
+                turn = turn.number(),
+                "the turn to run the jobs is lost; they end"
+            );
+        }
+        over.cancel();
+        jobs.wait().await;
     }
 
     /// Runs one job whenever it is due, until `stop`.

@@ -565,7 +565,7 @@ impl Round<'_> {
 
     /// Deletes files that no row knows: a restored database is older than its packs.
     async fn delete_orphans(&mut self) -> Result<(), ChunkError> {
-        let folder = self.shared.settings.folder.clone();
+        let folder = self.shared.folder.clone();
         let files = tokio::task::spawn_blocking(move || pack_files(&folder))
             .await
             .map_err(|_gone| ChunkError::Closed)??;

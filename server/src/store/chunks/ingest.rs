@@ -1,6 +1,6 @@
 //! An upload's bytes on their way into packs.
 //!
-//! Up to [`HOT_BYTES_MAX`] they are only kept, and travel in the commit. Beyond,
+//! Up to [`hot_bytes_max`](super::ChunkSettings::hot_bytes_max) they are only kept, and travel in the commit. Beyond,
 //! they go in batches to a [`Cutter`] on a blocking thread while the next batch is
 //! received; its frames go to an appender, whose places build the map. A file of at
 //! most 4 MiB is named whole before anything is appended, so that one which
@@ -56,8 +56,6 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::SpaceId;
 
-/// Bodies up to this length travel in the commit.
-pub(super) const HOT_BYTES_MAX: usize = 16 << 10;
 /// Files up to this length are named whole before anything is appended.
 const WHOLE_BYTES_MAX: u64 = 4 << 20;
 /// Frames of one upload that wait for the disk, in bytes.
@@ -99,7 +97,7 @@ impl Ingest {
         }
         self.pending_bytes += bytes.len();
         self.pending.push(bytes);
-        if self.pending_bytes <= HOT_BYTES_MAX {
+        if self.pending_bytes <= self.shared.settings.hot_bytes_max {
             return Ok(());
         }
         if self.stored.is_none() {

@@ -32,6 +32,7 @@ mod cutter;
 mod damage;
 mod disk;
 mod files;
+mod home;
 mod hot;
 mod ingest;
 mod known;
@@ -84,6 +85,11 @@ use crate::store::metadata::records::SpaceId;
 pub use crate::store::chunks::collect::CollectProgress;
 pub use crate::store::chunks::collect::Collected;
 pub use crate::store::chunks::collect::Graces;
+pub use crate::store::chunks::home::FOLDER_HOT_BYTES_MAX;
+pub use crate::store::chunks::home::PackHome;
+pub use crate::store::chunks::home::S3_HOT_BYTES_MAX;
+pub use crate::store::chunks::home::S3Credentials;
+pub use crate::store::chunks::home::S3Settings;
 pub use crate::store::chunks::ingest::Ingest;
 pub use crate::store::chunks::verify::HurtContent;
 pub use crate::store::chunks::verify::HurtFile;
@@ -100,8 +106,10 @@ const FREE_SPACE_NANOS: i64 = NANOS;
 /// Where packs are and how much they may use.
 #[derive(Debug, Clone)]
 pub struct ChunkSettings {
-    /// The folder of packs.
-    pub folder: PathBuf,
+    /// Where the packs are.
+    pub home: PackHome,
+    /// Bodies up to this length travel in the commit, in bytes.
+    pub hot_bytes_max: usize,
     /// Plain bytes in flight of all uploads together, in memory.
     pub upload_memory_bytes: u64,
     /// Decoded chunks kept in memory for readers, in bytes.
@@ -136,6 +144,9 @@ pub enum ChunkError {
         /// Why.
         source: std::io::Error,
     },
+    /// The S3 store cannot be reached now, or is too busy; asking again may help.
+    #[error("the chunk store is not available: {0}")]
+    Unavailable(String),
     /// Stored bytes are not what their name says.
     #[error("damaged: {0}")]
     Damaged(String),
@@ -156,6 +167,7 @@ impl From<ChunkError> for StoreError {
             ChunkError::Store(error) => error,
             ChunkError::DiskFull => Self::DiskFull,
             ChunkError::Closed => Self::Closed,
+            ChunkError::Unavailable(what) => Self::Unavailable(what),
             other => Self::Database(other.to_string()),
         }
     }
@@ -244,6 +256,7 @@ pub struct ChunkStore {
 #[derive(Debug)]
 struct Shared {
     settings: ChunkSettings,
+    folder: PathBuf,
     secrets: ChunkSecrets,
     metadata: Arc<MetadataStore>,
     clock: Clock,
@@ -283,10 +296,13 @@ impl ChunkStore {
         metadata: Arc<MetadataStore>,
         clock: Clock,
     ) -> Result<Self, ChunkError> {
-        let folder = &settings.folder;
-        std::fs::create_dir_all(folder).map_err(file_error(folder))?;
-        let owner = take_ownership(folder)?;
-        recover::recover(folder, &metadata, &clock)?;
+        let PackHome::Folder(folder) = &settings.home else {
+            return Err(ChunkError::Unavailable(settings.home.to_string()));
+        };
+        let folder = folder.clone();
+        std::fs::create_dir_all(&folder).map_err(file_error(&folder))?;
+        let owner = take_ownership(&folder)?;
+        recover::recover(&folder, &metadata, &clock)?;
         let uploads = Arc::new(Uploads::default());
         let segments = Arc::new(Segments::new(
             folder.clone(),
@@ -295,9 +311,9 @@ impl ChunkStore {
             clock.clone(),
             Arc::clone(&uploads),
         ));
-        let appenders = Appenders::start(&segments).map_err(file_error(folder))?;
+        let appenders = Appenders::start(&segments).map_err(file_error(&folder))?;
         let places = Places::new(
-            folder,
+            &folder,
             settings.cache_bytes,
             Arc::clone(&metadata),
             Arc::clone(&segments),
@@ -313,6 +329,7 @@ impl ChunkStore {
         };
         Ok(Self {
             shared: Arc::new(Shared {
+                folder,
                 settings,
                 secrets,
                 metadata,

@@ -233,7 +233,7 @@ impl ChunkStore {
 
 /// Lists the sealed packs of the folder: number, name and length.
 async fn sealed_files(shared: &Arc<Shared>) -> Result<Vec<(PackId, [u8; 16], u64)>, ChunkError> {
-    let folder = shared.settings.folder.clone();
+    let folder = shared.folder.clone();
     let files = tokio::task::spawn_blocking(move || pack_files(&folder))
         .await
         .map_err(|_gone| ChunkError::Closed)??;

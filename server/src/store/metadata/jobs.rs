@@ -1,12 +1,12 @@
-//! Work asked of the process that holds the packs, by one that does not.
+//! Work asked of the process that runs the jobs, by one that does not.
 //!
-//! A command that finds the packs held by a server writes a row here and follows it.
-//! The server takes the rows one after another, notes how far it is, and leaves its
+//! A command that finds a server at work writes a row here and follows it.
+//! The server that has the turn to run the jobs takes the rows one after another, notes how far it is, and leaves its
 //! result, which the command prints.
 //!
 //! # Always true
 //!
-//! * A row is taken once: what was being done when a server stopped is failed at the next start.
+//! * A row is taken once: what was being done when a turn ended is failed at the beginning of the next.
 //! * A row that waits or runs shows a sign of life (`beat_at`) every few seconds.
 
 use crate::clock::Timestamp;
@@ -220,7 +220,7 @@ impl Operation for EndJob {
     }
 }
 
-/// Fails what was being done when the last server stopped.
+/// Fails what was being done when the former turn ended; to be written within the new one.
 #[derive(Debug)]
 pub struct FailAbandonedJobs {
     /// The present.

@@ -32,10 +32,12 @@ pub mod postgres;
 pub mod precondition;
 pub mod records;
 pub mod redirections;
+pub mod secret_mark;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tree;
+pub mod turn;
 pub mod tx;
 pub mod upload;
 
@@ -52,6 +54,11 @@ use crate::store::metadata::sqlite::ExpectedWrite;
 use crate::store::metadata::sqlite::Sqlite;
 use crate::store::metadata::sqlite::SqliteSettings;
 use crate::store::metadata::sqlite::Urgency;
+use crate::store::metadata::turn::BeginTurn;
+use crate::store::metadata::turn::Duty;
+use crate::store::metadata::turn::Fence;
+use crate::store::metadata::turn::Fenced;
+use crate::store::metadata::turn::Turn;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -112,10 +119,38 @@ impl MetadataStore {
         operation: O,
         urgency: Urgency,
     ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
+        match Fence::present() {
+            None => Either::Left(self.hand_over(operation, urgency)),
+            Some(fence) => Either::Right(self.hand_over(Fenced { fence, operation }, urgency)),
+        }
+    }
+
+    fn hand_over<O: Operation>(
+        &self,
+        operation: O,
+        urgency: Urgency,
+    ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
         match &self.engine {
             Engine::Sqlite(engine) => Either::Left(engine.write(operation, urgency)),
             Engine::Postgres(engine) => Either::Right(engine.write(operation, urgency)),
         }
+    }
+
+    /// Takes a duty that one process has at a time; `None`: another one has it.
+    ///
+    /// On SQLite the caller must hold the data folder, and every turn before ends.
+    pub async fn take_turn(&self, duty: Duty) -> StoreResult<Option<Turn>> {
+        let session = match &self.engine {
+            Engine::Sqlite(_) => None,
+            Engine::Postgres(engine) => {
+                let Some(session) = engine.lock_session(duty.lock_number()).await? else {
+                    return Ok(None);
+                };
+                Some(session)
+            }
+        };
+        let number = self.write(BeginTurn(duty)).await?;
+        Ok(Some(Turn::new(duty, number, session)))
     }
 
     /// Runs a background operation: like `write`, but at most one of them joins a commit.

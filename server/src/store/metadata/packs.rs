@@ -432,6 +432,14 @@ impl Operation for MovePack {
     type Output = bool;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        // The rows first: who needs the pack and where its sources lead must not change any more.
+        // The sources include packs whose `moved` another compaction may be writing.
+        tx.perform(
+            "UPDATE pack SET state = state WHERE id IN \
+             (SELECT source FROM pack_source WHERE pack = $1 UNION SELECT $1)",
+            &[self.pack.0.into()],
+        )
+        .await?;
         let needed = contents_in(tx, self.pack, ContentRef(0), i64::MAX).await?;
         let is_copied = |id: &ContentRef| self.copied.binary_search(id).is_ok();
         if !needed.iter().all(is_copied) {
@@ -757,6 +765,9 @@ pub(crate) async fn release_body<T: Tx>(
     now: Timestamp,
 ) -> StoreResult<()> {
     let id = content.0.into();
+    // Held, so that nobody gives it a place behind our back.
+    tx.perform("UPDATE content SET at = at WHERE id = $1", &[id])
+        .await?;
     let packs = tx
         .rows(
             "SELECT pack FROM content_pack WHERE content_id = $1",
@@ -832,14 +843,14 @@ impl Operation for PlaceHot {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
         let mut placed = 0;
         for (content, place) in &self.0 {
+            // Its row is held, so that no compaction gives it up meanwhile.
             let exists = tx
-                .row(
-                    "SELECT 1 FROM pack WHERE id = $1 AND state < 2",
+                .execute(
+                    "UPDATE pack SET state = state WHERE id = $1 AND state < 2",
                     &[place.pack.0.into()],
-                    |row| row.int(0),
                 )
                 .await?;
-            if exists.is_none() {
+            if exists == 0 {
                 // The frame was collected meanwhile; the bytes stay where they are.
                 continue;
             }

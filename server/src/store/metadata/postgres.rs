@@ -32,6 +32,7 @@ pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transaction;
+pub mod url;
 mod writers;
 
 use std::future::Future;
@@ -39,6 +40,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::Pool;
 use futures_util::FutureExt;
 
@@ -51,6 +53,7 @@ use crate::store::metadata::postgres::schema::Expectation;
 use crate::store::metadata::postgres::transaction::Fault;
 use crate::store::metadata::postgres::transaction::PostgresTx;
 use crate::store::metadata::postgres::transaction::StatementTypes;
+use crate::store::metadata::postgres::url::DatabasePassword;
 use crate::store::metadata::postgres::writers::Writers;
 use crate::store::metadata::sqlite::Urgency;
 use crate::store::metadata::tx::Operation;
@@ -67,6 +70,8 @@ pub struct PostgresSettings {
     pub commit_operations: usize,
     /// Certificates (PEM) that may vouch for the database; `None`: the system's.
     pub root_certificates: Option<PathBuf>,
+    /// In place of one in the URL.
+    pub password: Option<DatabasePassword>,
 }
 
 impl Default for PostgresSettings {
@@ -75,6 +80,7 @@ impl Default for PostgresSettings {
             connections: 16,
             commit_operations: 32,
             root_certificates: None,
+            password: None,
         }
     }
 }
@@ -114,7 +120,7 @@ impl Postgres {
         settings: &PostgresSettings,
         expectation: Expectation<'_>,
     ) -> StoreResult<Self> {
-        let server = Server::parse(url, settings.root_certificates.as_deref())?;
+        let server = Server::parse(url, settings)?;
         let connections = settings.connections.max(4);
         let pool = server.pool(connections)?;
         let client = connection(&pool).await?;
@@ -181,6 +187,19 @@ impl Postgres {
     /// Returns a connection for what is no operation.
     pub(crate) async fn connection(&self) -> StoreResult<deadpool_postgres::Object> {
         connection(&self.shared.pool).await
+    }
+
+    /// Takes an advisory lock with a session of its own; `None`: another session has it.
+    ///
+    /// The session is none of the pool's any more; the lock goes with it.
+    pub(crate) async fn lock_session(&self, number: i64) -> StoreResult<Option<ClientWrapper>> {
+        let session = deadpool_postgres::Object::take(self.connection().await?);
+        let row = session
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&number])
+            .await
+            .map_err(|error| store_error(&error))?;
+        let is_ours: bool = row.try_get(0).map_err(|error| store_error(&error))?;
+        Ok(is_ours.then_some(session))
     }
 
     /// Finishes what was begun and closes the connections. Blocks, for some seconds at most.

@@ -93,7 +93,7 @@ async fn one_segment() -> (Fixture, Vec<(Content, Vec<u8>)>, Vec<u8>, usize) {
     let path = segment.path.clone();
     drop(segment);
     fixture.chunks = None;
-    for other in pack_files(&fixture.settings().folder) {
+    for other in pack_files(&fixture.pack_folder()) {
         if other != path {
             std::fs::remove_file(other).unwrap();
         }
@@ -105,7 +105,7 @@ async fn one_segment() -> (Fixture, Vec<(Content, Vec<u8>)>, Vec<u8>, usize) {
 fn a_segment_cut_at_any_point_behind_what_is_named_loses_nothing() {
     run(async {
         let (mut fixture, files, bytes, named_end) = one_segment().await;
-        let path = pack_files(&fixture.settings().folder).remove(0);
+        let path = pack_files(&fixture.pack_folder()).remove(0);
         let tail = bytes.len() - named_end;
         assert!(
             tail > FRAME_OVERHEAD_BYTES,
@@ -130,7 +130,7 @@ fn a_segment_cut_at_any_point_behind_what_is_named_loses_nothing() {
 fn a_segment_that_lost_named_bytes_is_reported_and_the_rest_stays_readable() {
     run(async {
         let (mut fixture, files, bytes, named_end) = one_segment().await;
-        let path = pack_files(&fixture.settings().folder).remove(0);
+        let path = pack_files(&fixture.pack_folder()).remove(0);
         // A flipped bit in the middle of the first file's frame; then the end of the third's missing.
         let mut flipped = bytes.clone();
         flipped[10_000] ^= 1;

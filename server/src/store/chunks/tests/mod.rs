@@ -5,6 +5,7 @@ mod crash;
 mod ingest;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,8 +22,10 @@ use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
 use crate::store::chunks::ChunkStore;
 use crate::store::chunks::DedupScope;
+use crate::store::chunks::FOLDER_HOT_BYTES_MAX;
 use crate::store::chunks::IngestRequest;
 use crate::store::chunks::Ingested;
+use crate::store::chunks::PackHome;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
 use crate::store::metadata::MetadataStore;
@@ -122,9 +125,14 @@ impl Fixture {
         fixture
     }
 
+    fn pack_folder(&self) -> PathBuf {
+        self.folder.path().join("chunks")
+    }
+
     fn settings(&self) -> ChunkSettings {
         ChunkSettings {
-            folder: self.folder.path().join("chunks"),
+            home: PackHome::Folder(self.pack_folder()),
+            hot_bytes_max: FOLDER_HOT_BYTES_MAX,
             upload_memory_bytes: 64 << 20,
             cache_bytes: 4 << 20,
             free_bytes_min: 0,
@@ -255,7 +263,7 @@ impl Fixture {
     /// Returns the bytes of all pack files together.
     fn pack_bytes(&self) -> u64 {
         let mut bytes = 0;
-        for entry in std::fs::read_dir(self.settings().folder).unwrap() {
+        for entry in std::fs::read_dir(self.pack_folder()).unwrap() {
             let folder = entry.unwrap().path();
             if folder.is_dir() {
                 for file in std::fs::read_dir(folder).unwrap() {

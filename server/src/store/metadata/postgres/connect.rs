@@ -31,6 +31,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::store::metadata::dialect::Engine;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::postgres::PostgresSettings;
 
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,8 +42,12 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What holds in every session: a server that hangs while it holds a space's row
 /// loses it, nobody waits for a row without end, and short statements are not compiled.
+///
+/// The keepalives let PostgreSQL notice within half a minute that a machine is gone, so
+/// that the locks of its sessions go to others; by itself it would wait for two hours.
 const SESSION: &str = "-c idle_in_transaction_session_timeout=30000 -c lock_timeout=60000 \
-     -c jit=off -c client_min_messages=warning -c timezone=UTC";
+     -c jit=off -c client_min_messages=warning -c timezone=UTC \
+     -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3";
 
 /// For the session that hands out numbers: what uses a number is written later to the same
 /// log, so that its own commit also makes the number's durable.
@@ -55,12 +60,17 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// Tells whether a URL `postgres://…` can be understood.
+    pub(super) fn understand(url: &str) -> StoreResult<()> {
+        read_url(url).map(drop)
+    }
+
     /// Understands a URL `postgres://…`.
-    pub(super) fn parse(url: &str, root_certificates: Option<&Path>) -> StoreResult<Self> {
-        let (url, verified) = split_tls(url);
-        let mut config = Config::from_str(&url).map_err(|error| {
-            StoreError::Database(format!("the URL of PostgreSQL is not understood: {error}"))
-        })?;
+    pub(super) fn parse(url: &str, settings: &PostgresSettings) -> StoreResult<Self> {
+        let (mut config, verified) = read_url(url)?;
+        if let Some(password) = &settings.password {
+            config.password(password.reveal());
+        }
         let with_tls = verified || config.get_ssl_mode() == SslMode::Require;
         config.ssl_mode(if with_tls {
             SslMode::Require
@@ -80,7 +90,7 @@ impl Server {
             );
         }
         let tls = if with_tls {
-            Some(tls_connector(root_certificates)?)
+            Some(tls_connector(settings.root_certificates.as_deref())?)
         } else {
             None
         };
@@ -125,6 +135,15 @@ impl Server {
             .build()
             .map_err(|error| StoreError::Database(error.to_string()))
     }
+}
+
+/// Reads a URL; returns also whether it asks for a verified certificate.
+fn read_url(url: &str) -> StoreResult<(Config, bool)> {
+    let (url, verified) = split_tls(url);
+    let config = Config::from_str(&url).map_err(|error| {
+        StoreError::Database(format!("the URL of PostgreSQL is not understood: {error}"))
+    })?;
+    Ok((config, verified))
 }
 
 /// Takes `sslmode=verify-…`, which the driver does not know, out of a URL; returns whether it was there.
@@ -236,6 +255,7 @@ mod tests {
 
     #[test]
     fn tls_is_used_where_the_url_asks_for_it() {
+        let settings = PostgresSettings::default();
         for (url, asked) in [
             ("postgres://db/nuage", false),
             ("postgres://db/nuage?sslmode=disable", false),
@@ -246,9 +266,9 @@ mod tests {
                 true,
             ),
         ] {
-            let server = Server::parse(url, None).unwrap();
+            let server = Server::parse(url, &settings).unwrap();
             assert_eq!(server.tls.is_some(), asked, "{url}");
         }
-        assert!(Server::parse("postgres://db/nuage?sslmod=require", None).is_err());
+        assert!(Server::parse("postgres://db/nuage?sslmod=require", &settings).is_err());
     }
 }
