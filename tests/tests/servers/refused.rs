@@ -26,7 +26,7 @@ fn a_second_server_on_one_data_folder_is_told_what_several_need() {
     let first = TestServer::over(data);
     let alice = first.user("alice");
 
-    refuses(DataFolder::embedded().at(&path), &["postgresql", "s3"]);
+    refuses(DataFolder::embedded().at(&path), &["postgres://", "s3://"]);
 
     alice.put("/a", bytes(1, 200_000)).send().expect(201);
     first.assert_clean();
