@@ -1,5 +1,8 @@
 //! The appenders: one thread for each open segment, one `fdatasync` for all that arrived meanwhile.
 //!
+//! This is the door for every home of packs, and what stands behind it where they are files; for
+//! objects see [`s3::appender`](super::s3::appender).
+//!
 //! A job brings frames and learns their places, either as soon as they are
 //! written or once they are durable. A thread takes every job that waits (up to
 //! [`BATCH_BYTES`]), writes their frames back to back, syncs once if anybody
@@ -36,10 +39,12 @@ use nuage_shared::frame::FrameHeader;
 use nuage_shared::frame::encode_frame_header;
 use nuage_shared::frame::frame_crc;
 use nuage_shared::manifest::Place;
+use tokio::sync::Notify;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 
 use crate::store::chunks::ChunkError;
+use crate::store::chunks::s3::appender::S3Ground;
 use crate::store::chunks::segment::AppendFault;
 use crate::store::chunks::segment::OpenSegment;
 use crate::store::chunks::segment::Segment;
@@ -48,7 +53,7 @@ use crate::store::chunks::segment::Segments;
 /// Segments that are open at once.
 const APPENDERS: usize = 2;
 /// Frames from which a segment is sealed, so that footers and collection stay small.
-const SEGMENT_FRAMES: usize = 1 << 16;
+pub(super) const SEGMENT_FRAMES: usize = 1 << 16;
 /// Bytes that one write takes together.
 const BATCH_BYTES: usize = 4 << 20;
 /// Bytes that may be written before somebody has to wait for their sync.
@@ -61,6 +66,21 @@ pub(super) struct NewFrame {
     pub(super) plain_bytes: u32,
     /// As it will be stored: compressed if it is shorter than the chunk.
     pub(super) payload: Bytes,
+}
+
+impl NewFrame {
+    /// Returns what stands before and behind the payload in a pack.
+    pub(super) fn envelope(&self, ordinal: usize) -> ([u8; FRAME_HEADER_BYTES], [u8; 4]) {
+        let header = encode_frame_header(&FrameHeader {
+            ordinal: u32::try_from(ordinal).unwrap_or(u32::MAX),
+            key_number: 0,
+            stored_bytes: u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
+            plain_bytes: self.plain_bytes,
+            id: self.id,
+        });
+        let crc = frame_crc(&header, &self.payload).to_le_bytes();
+        (header, crc)
+    }
 }
 
 /// What a job waits for.
@@ -84,13 +104,14 @@ pub(super) struct Written {
 pub(super) struct Stretch {
     pub(super) segment: Arc<Segment>,
     pub(super) end: u64,
-    appender: usize,
+    pub(super) appender: usize,
 }
 
-type Reply = oneshot::Sender<Result<Written, AppendFault>>;
+pub(super) type Reply = oneshot::Sender<Result<Written, AppendFault>>;
 
+/// What waits in front of an appender.
 #[derive(Debug)]
-enum Job {
+pub(super) enum Job {
     Append {
         frames: Vec<NewFrame>,
         until: Until,
@@ -105,7 +126,7 @@ enum Job {
 }
 
 impl Job {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Append { frames, .. } => frames
                 .iter()
@@ -158,6 +179,16 @@ impl Appenders {
         Ok(Self {
             queues,
             threads: Mutex::new(threads),
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// Starts a thread for each appender of an S3 store, and one for what they leave behind.
+    pub(super) fn start_on_s3(ground: &S3Ground) -> Result<Self, ChunkError> {
+        let queues: Vec<Arc<Queue>> = (0..APPENDERS).map(|_| Arc::default()).collect();
+        Ok(Self {
+            threads: Mutex::new(ground.start(&queues)?),
+            queues,
             turn: AtomicUsize::new(0),
         })
     }
@@ -242,10 +273,14 @@ impl PendingAppend {
     }
 }
 
+/// Jobs in front of an appender.
 #[derive(Debug, Default)]
-struct Queue {
+pub(super) struct Queue {
     state: Mutex<QueueState>,
+    /// Wakes an appender that blocks.
     wake: Condvar,
+    /// Wakes an appender that is a future.
+    bell: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -270,13 +305,15 @@ impl Queue {
         state.jobs.push_back(job);
         drop(state);
         self.wake.notify_one();
+        self.bell.notify_one();
     }
 
     fn load(&self) -> usize {
         self.lock().load_bytes
     }
 
-    fn note_done(&self, bytes: usize) {
+    /// Notes that jobs of that load (each has one byte more than its frames) are done.
+    pub(super) fn note_done(&self, bytes: usize) {
         let mut state = self.lock();
         state.load_bytes = state.load_bytes.saturating_sub(bytes);
     }
@@ -284,6 +321,23 @@ impl Queue {
     fn close(&self) {
         self.lock().is_closed = true;
         self.wake.notify_one();
+        self.bell.notify_one();
+    }
+
+    /// Returns the next job, if there is one; its load stays until [`Self::note_done`].
+    pub(super) fn next(&self) -> Option<Job> {
+        self.lock().jobs.pop_front()
+    }
+
+    /// Returns whether nothing further will be queued, and nothing is.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.lock();
+        state.is_closed && state.jobs.is_empty()
+    }
+
+    /// Waits until something was queued, or the queue was closed, since this was last called.
+    pub(super) async fn changed(&self) {
+        self.bell.notified().await;
     }
 
     /// Waits for jobs and returns them with their load; `None` when the queue is closed and empty.
@@ -507,7 +561,7 @@ impl Appender {
         match segment.file.sync() {
             Ok(()) => segment.shared.note_durable(segment.end),
             Err(error) => {
-                let fault = AppendFault::from_io(&segment.shared.path, &error);
+                let fault = AppendFault::from_io(segment.path(), &error);
                 self.retire(fault);
             }
         }
@@ -555,14 +609,7 @@ impl Group {
                 offset: segment.end + self.bytes,
                 stored_bytes,
             };
-            let header = encode_frame_header(&FrameHeader {
-                ordinal: u32::try_from(ordinal).unwrap_or(u32::MAX),
-                key_number: 0,
-                stored_bytes,
-                plain_bytes: frame.plain_bytes,
-                id: frame.id,
-            });
-            let crc = frame_crc(&header, &frame.payload).to_le_bytes();
+            let (header, crc) = frame.envelope(ordinal);
             self.bytes += FRAME_OVERHEAD_BYTES as u64 + u64::from(stored_bytes);
             self.entries.push(FooterEntry {
                 id: frame.id,
@@ -598,7 +645,7 @@ impl Group {
                 segment.entries.append(&mut self.entries);
                 Ok(())
             }
-            Err(error) => Err(AppendFault::from_io(&segment.shared.path, &error)),
+            Err(error) => Err(AppendFault::from_io(segment.path(), &error)),
         }
     }
 }

@@ -10,13 +10,16 @@
 //!
 //! * A pack is left alone while an upload that may have appended to it is not committed: packs
 //!   sealed less than [`Graces::fresh_pack_seconds`] ago, packs older than whose sealing a lease
-//!   is, and packs that an upload of this process may use, whatever the graces.
+//!   is, and packs that an upload of this process may use, whatever the graces. Where several
+//!   servers share the packs, the first of these is never less than 35 minutes, because an upload of
+//!   another server may last 30 without a lease.
 //! * No file is deleted while a lease (a backup) lives that began before the pack was given up.
 //! * After a jump of the clock nothing is deleted by age for two days, and every lease counts.
 //! * One round at a time. Reads and writes go on all the while.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,7 +29,6 @@ use nuage_shared::frame::FRAME_OVERHEAD_BYTES;
 use nuage_shared::frame::Footer;
 use nuage_shared::frame::FrameHeader;
 use nuage_shared::frame::PACK_HEADER_BYTES;
-use nuage_shared::frame::PackHeader;
 use nuage_shared::frame::decode_frame;
 use nuage_shared::manifest::PackId;
 use nuage_shared::manifest::Place;
@@ -42,9 +44,10 @@ use crate::store::chunks::appender::NewFrame;
 use crate::store::chunks::appender::Stretch;
 use crate::store::chunks::appender::Until;
 use crate::store::chunks::files::PackFile;
-use crate::store::chunks::files::pack_files;
 use crate::store::chunks::named::visit_frames;
+use crate::store::chunks::objects::ObjectFault;
 use crate::store::chunks::places::unpack;
+use crate::store::chunks::verify::named_packs;
 use crate::store::metadata::packs::ClearSuspicion;
 use crate::store::metadata::packs::CollectDead;
 use crate::store::metadata::packs::ContentsOfPack;
@@ -74,6 +77,11 @@ const PACKS_PAGE: i64 = 100;
 const ORPHANS_EVERY_SECONDS: i64 = 7 * 86_400;
 /// A wall clock that ran so far ahead of the monotonic one has jumped.
 const JUMP_SECONDS: i64 = 3_600;
+/// A pack of a store that servers share is left alone for this long after its sealing, in seconds,
+/// whatever the graces: longer than anything is under way that no lease protects.
+const SHARED_FRESH_SECONDS: i64 = 35 * 60;
+/// Frames that nothing names must have been named this long after they were begun, in seconds.
+pub(super) const UNNAMED_SECONDS_MAX: i64 = 30 * 60;
 /// How long nothing is deleted by age after a jump.
 const JUMP_HOLD: Duration = Duration::from_hours(48);
 
@@ -102,7 +110,8 @@ impl Default for Graces {
 }
 
 impl Graces {
-    /// Counts every grace as over. Leases still hold, and so do uploads in progress.
+    /// Counts every grace as over. Leases still hold, and so do uploads in progress: on a store that
+    /// several servers share by a grace of 35 minutes after a pack's sealing.
     pub fn over() -> Self {
         Self {
             dead_seconds: 0,
@@ -205,13 +214,13 @@ pub(super) struct Collector {
 }
 
 /// One round.
-struct Round<'a> {
-    shared: &'a Arc<Shared>,
+pub(super) struct Round<'a> {
+    pub(super) shared: &'a Arc<Shared>,
     graces: Graces,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     /// The moment by which leases are judged.
-    lease_now: Timestamp,
-    done: Collected,
+    pub(super) lease_now: Timestamp,
+    pub(super) done: Collected,
     report: &'a mut (dyn FnMut(CollectProgress) + Send),
 }
 
@@ -243,8 +252,12 @@ impl ChunkStore {
         if has_jumped && !graces.are_over() {
             return Ok(round.done);
         }
+        if shared.objects.are_shared() {
+            round.settle_stale_packs().await?;
+        }
         round.delete_contents().await?;
         round.compact_packs().await?;
+        round.merge_packs().await?;
         round.delete_files().await?;
         let looked = collector.orphans_at;
         if graces.are_over()
@@ -258,7 +271,7 @@ impl ChunkStore {
 }
 
 /// What of a pack is alive.
-struct Live {
+pub(super) struct Live {
     /// Payload lengths by offset of the frame.
     frames: BTreeMap<u64, u32>,
     contents: Vec<ContentRef>,
@@ -333,20 +346,44 @@ impl Round<'_> {
             PackState::Moved | PackState::Gone => return self.clear(row.id).await,
             PackState::Sealed => {}
         }
-        let fresh_until = self.now.plus_seconds(-self.graces.fresh_pack_seconds);
-        let is_fresh = row.sealed_at.is_none_or(|at| at > fresh_until) && !self.graces.are_over();
+        let fresh_until = self.fresh_until();
+        let is_fresh = row.sealed_at.is_none_or(|at| at > fresh_until);
         if is_fresh || is_leased || self.shared.uploads.may_use(row.id) {
             self.done.packs_waiting += 1;
             return Ok(());
         }
         match self.compact(&row).await {
             Err(ChunkError::Damaged(what)) => {
-                tracing::error!(what, pack = row.id.0, "a pack cannot be compacted");
-                self.done.packs_damaged += 1;
+                self.note_damaged(row.id, &what);
                 Ok(())
             }
             other => other,
         }
+    }
+
+    /// Returns up to when a pack must have been sealed to be given up.
+    ///
+    /// Which uploads are in progress is known of this process alone. On a store that servers share,
+    /// no wish of an administrator shortens the grace below what an upload may last without a lease.
+    pub(super) fn fresh_until(&self) -> Timestamp {
+        let asked = self.graces.fresh_pack_seconds;
+        let seconds = if self.shared.objects.are_shared() {
+            asked.max(SHARED_FRESH_SECONDS)
+        } else {
+            asked
+        };
+        self.now.plus_seconds(-seconds)
+    }
+
+    pub(super) fn note_damaged(&mut self, pack: PackId, what: &str) {
+        tracing::error!(what, pack = pack.0, "a pack cannot be compacted");
+        self.done.packs_damaged += 1;
+    }
+
+    /// Reads bytes of a pack as they are stored.
+    async fn fetch(&mut self, uuid: &[u8; 16], range: Range<u64>) -> Result<Bytes, ChunkError> {
+        let read = self.shared.objects.read_past_cache(uuid, range).await;
+        read.map_err(|fault| fault.or_missing(uuid))
     }
 
     async fn clear(&mut self, pack: PackId) -> Result<(), ChunkError> {
@@ -364,9 +401,47 @@ impl Round<'_> {
                 return self.clear(row.id).await;
             }
         }
-        // The copies are named by nothing until the pack has moved.
-        let mark = self.shared.uploads.begin();
-        let moved = self.copy(row, &live).await?;
+        self.move_packs(vec![(row.clone(), live)]).await
+    }
+
+    /// Copies what lives of packs, and gives the packs up.
+    pub(super) async fn move_packs(
+        &mut self,
+        packs: Vec<(PackRow, Live)>,
+    ) -> Result<(), ChunkError> {
+        // The copies are named by nothing until the packs have moved.
+        let _mark = self.shared.uploads.begin();
+        let begun = self.shared.clock.now();
+        let appender = self.shared.appenders.idlest();
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut copied = Vec::with_capacity(packs.len());
+        for (row, live) in packs {
+            match self.copy(&row, &live, appender, &mut stretches).await {
+                Ok(moved) => copied.push((row, live, moved)),
+                Err(ChunkError::Damaged(what)) => self.note_damaged(row.id, &what),
+                Err(error) => return Err(error),
+            }
+        }
+        self.shared.appenders.sync(stretches).await?;
+        for (row, live, moved) in copied {
+            // Then another server may have taken the copies for garbage.
+            if self.shared.clock.now() > begun.plus_seconds(UNNAMED_SECONDS_MAX) {
+                self.done.packs_waiting += 1;
+                continue;
+            }
+            self.give_up(&row, live, moved).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a pack up whose live frames lie elsewhere, durably.
+    async fn give_up(
+        &mut self,
+        row: &PackRow,
+        live: Live,
+        moved: Redirections,
+    ) -> Result<(), ChunkError> {
+        let live_bytes = live.bytes();
         let moving = MovePack {
             pack: row.id,
             copied: live.contents,
@@ -374,7 +449,6 @@ impl Round<'_> {
             at: self.now,
         };
         let has_moved = self.shared.metadata.write_in_background(moving).await?;
-        drop(mark);
         for pack in live.sources.into_iter().chain([row.id]) {
             self.shared.places.forget(pack);
         }
@@ -394,7 +468,7 @@ impl Round<'_> {
     }
 
     /// Finds the frames of a pack's file that contents name, directly or by redirection.
-    async fn live_frames(&mut self, pack: PackId) -> Result<Live, ChunkError> {
+    pub(super) async fn live_frames(&mut self, pack: PackId) -> Result<Live, ChunkError> {
         let sources = self.shared.metadata.read(SourcesOfPack(pack)).await?;
         let mut live = Live {
             frames: BTreeMap::new(),
@@ -437,7 +511,7 @@ impl Round<'_> {
     /// Returns the length of a pack without its header and footer.
     async fn frames_bytes(&mut self, row: &PackRow) -> Result<u64, ChunkError> {
         let tail = row.size_bytes.saturating_sub(8)..row.size_bytes;
-        let tail = self.shared.places.fetch_pack(&row.uuid, tail).await?;
+        let tail = self.fetch(&row.uuid, tail).await?;
         let footer_bytes = Footer::length_from_tail(&tail).map_err(|fault| {
             ChunkError::Damaged(format!("footer of pack {}: {fault}", row.id.0))
         })?;
@@ -446,10 +520,15 @@ impl Round<'_> {
             .saturating_sub(footer_bytes + PACK_HEADER_BYTES as u64))
     }
 
-    /// Copies live frames into open segments, durably; returns where each went.
-    async fn copy(&mut self, row: &PackRow, live: &Live) -> Result<Redirections, ChunkError> {
+    /// Copies live frames into open segments; returns where each went.
+    async fn copy(
+        &mut self,
+        row: &PackRow,
+        live: &Live,
+        appender: usize,
+        stretches: &mut Vec<Stretch>,
+    ) -> Result<Redirections, ChunkError> {
         let mut moved = Redirections::default();
-        let mut stretches: Vec<Stretch> = Vec::new();
         let mut frames = live.frames.iter().peekable();
         while let Some((first, stored_bytes)) = frames.next() {
             let end =
@@ -462,13 +541,8 @@ impl Round<'_> {
                 offsets.push(*offset);
                 until = end(*offset, *stored);
             }
-            let bytes = self
-                .shared
-                .places
-                .fetch_pack(&row.uuid, *first..until)
-                .await?;
+            let bytes = self.fetch(&row.uuid, *first..until).await?;
             let copies = self.prove(row.id, *first, bytes).await?;
-            let appender = self.shared.appenders.idlest();
             let append = self
                 .shared
                 .appenders
@@ -486,7 +560,6 @@ impl Round<'_> {
             stretches.retain(|held| !Arc::ptr_eq(&held.segment, segment));
             stretches.push(written.stretch);
         }
-        self.shared.appenders.sync(stretches).await?;
         Ok(moved)
     }
 
@@ -548,7 +621,7 @@ impl Round<'_> {
             };
             after = last.id;
             for row in page {
-                self.shared.places.delete_pack(&row.uuid).await?;
+                self.shared.objects.delete(&row.uuid).await?;
                 let gone = NotePackGone(row.id);
                 self.shared.metadata.write_in_background(gone).await?;
                 self.note_deleted(row.id, row.size_bytes);
@@ -565,23 +638,25 @@ impl Round<'_> {
 
     /// Deletes files that no row knows: a restored database is older than its packs.
     async fn delete_orphans(&mut self) -> Result<(), ChunkError> {
-        let folder = self.shared.folder.clone();
-        let files = tokio::task::spawn_blocking(move || pack_files(&folder))
-            .await
-            .map_err(|_gone| ChunkError::Closed)??;
-        let until = self.now.plus_seconds(-self.graces.orphan_seconds);
+        let objects = &self.shared.objects;
+        let present = objects.present().await?.unwrap_or(self.now);
+        let until = present.plus_seconds(-self.graces.orphan_seconds);
+        // First what is there, then the rows: a pack has a row before it is there.
+        let files = objects.list().await?;
+        let rows = named_packs(self.shared).await?;
         for file in files {
             let PackFile {
-                header: Some(PackHeader { uuid, pack, .. }),
-                size_bytes,
-                ..
-            } = file
-            else {
-                continue;
-            };
-            if file.modified_at > until || file.uuid != uuid {
+                uuid, size_bytes, ..
+            } = file;
+            if file.modified_at > until || rows.contains_key(&uuid) {
                 continue;
             }
+            let pack = match objects.header(&uuid).await {
+                Ok(Some(header)) => header.pack,
+                // No pack of ours, or deleted while we looked.
+                Ok(None) | Err(ObjectFault::Missing) => continue,
+                Err(ObjectFault::Failed(error)) => return Err(error),
+            };
             let asked = PackFileIsNamed { pack, uuid };
             if !self.shared.metadata.read(asked).await? {
                 tracing::warn!(
@@ -589,7 +664,7 @@ impl Round<'_> {
                     size_bytes,
                     "a pack that no row knows is deleted"
                 );
-                self.shared.places.delete_pack(&uuid).await?;
+                self.shared.objects.delete(&uuid).await?;
                 self.note_deleted(pack, size_bytes);
             }
         }

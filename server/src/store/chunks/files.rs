@@ -1,24 +1,16 @@
 //! The pack files of a folder, as they are on the disk.
 
-use std::fs::File;
 use std::io;
-use std::io::Read;
 use std::path::Path;
-
-use nuage_shared::frame::PACK_HEADER_BYTES;
-use nuage_shared::frame::PackHeader;
 
 use crate::clock::Timestamp;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::file_error;
 
-/// A file whose name is a pack's.
-#[derive(Debug, Clone)]
+/// A pack that is stored, as far as its name and its storage tell.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct PackFile {
-    /// As its name says.
     pub(super) uuid: [u8; 16],
-    /// `None`: its first bytes are no header.
-    pub(super) header: Option<PackHeader>,
     pub(super) size_bytes: u64,
     pub(super) modified_at: Timestamp,
 }
@@ -45,27 +37,21 @@ pub(super) fn pack_files(folder: &Path) -> Result<Vec<PackFile>, ChunkError> {
 }
 
 fn look_at(path: &Path) -> io::Result<Option<PackFile>> {
-    let is_pack = path.extension().is_some_and(|kind| kind == "pack");
-    let name = path.file_stem().and_then(|name| name.to_str());
-    let uuid = name.filter(|_| is_pack).and_then(|name| {
-        let mut uuid = [0; 16];
-        hex::decode_to_slice(name, &mut uuid).ok().map(|()| uuid)
-    });
-    let Some(uuid) = uuid else {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(uuid) = name.and_then(pack_name) else {
         return Ok(None);
     };
-    let mut file = File::open(path)?;
-    let about = file.metadata()?;
-    let mut header = [0; PACK_HEADER_BYTES];
-    let header = match file.read_exact(&mut header) {
-        Ok(()) => PackHeader::decode(&header).ok(),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-        Err(error) => return Err(error),
-    };
+    let about = path.metadata()?;
     Ok(Some(PackFile {
         uuid,
-        header,
         size_bytes: about.len(),
         modified_at: Timestamp::from_system_time(about.modified()?),
     }))
+}
+
+/// Reads the name of a pack from that of its file; `None`: it is something else.
+pub(super) fn pack_name(file_name: &str) -> Option<[u8; 16]> {
+    let name = file_name.strip_suffix(".pack")?;
+    let mut uuid = [0; 16];
+    hex::decode_to_slice(name, &mut uuid).ok().map(|()| uuid)
 }

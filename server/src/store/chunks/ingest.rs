@@ -101,7 +101,7 @@ impl Ingest {
             return Ok(());
         }
         if self.stored.is_none() {
-            self.shared.free_space.require(&self.shared.clock)?;
+            self.shared.require_space()?;
             let stored = Stored::begin(&self.shared, &self.request).await?;
             self.stored = Some(Box::new(stored));
         }
@@ -128,7 +128,7 @@ impl Ingest {
         if let Some(stored) = self.stored {
             return stored.finish(self.pending, self.request, self.mark).await;
         }
-        self.shared.free_space.require(&self.shared.clock)?;
+        self.shared.require_space()?;
         Ok(self.keep())
     }
 
@@ -422,7 +422,7 @@ impl Stored {
         bytes: usize,
         until: Until,
     ) -> Result<PendingAppend, ChunkError> {
-        self.shared.free_space.require(&self.shared.clock)?;
+        self.shared.require_space()?;
         let memory = self.shared.frame_memory.take(bytes).await?;
         self.stripe_bytes += bytes;
         if self.stripe_bytes > STRIPE_BYTES {
@@ -528,15 +528,18 @@ impl Stored {
         mark: UploadMark,
     ) -> Result<Ingested, ChunkError> {
         self.come_home().await?;
+        // A file is durable by the job that brings the last frames; an object is worth waiting
+        // for the leaves, and what it lacks is asked for at the end.
+        let last = if self.shared.objects.are_shared() {
+            Until::Written
+        } else {
+            Until::Durable
+        };
         let mut batch = rest;
         loop {
             self.load_leaves().await;
             let cut = self.cut(std::mem::take(&mut batch), true).await?;
-            let until = if cut.has_more {
-                Until::Written
-            } else {
-                Until::Durable
-            };
+            let until = if cut.has_more { Until::Written } else { last };
             self.send(cut.pieces, until).await?;
             if let Some(hook) = cut.question {
                 self.ask(hook.prefix8(), &hook).await;
@@ -571,7 +574,7 @@ impl Stored {
             }
             self.holds_back = false;
             let held = std::mem::take(&mut self.held);
-            self.send(held, Until::Durable).await?;
+            self.send(held, last).await?;
         }
         while !self.waiting.is_empty() {
             self.settle_oldest().await?;

@@ -5,8 +5,8 @@
 //! content back into bytes, each chunk verified before its first byte goes out.
 //!
 //! ```text
-//! write: ingest ─▶ cutter (blocking thread: cut, hash, known?, compress) ─▶ appender (group fdatasync) ─▶ map
-//! read:  read ─▶ places (where is the frame now?) ─▶ packs (file, or open segment) ─▶ verify ─▶ bytes
+//! write: ingest ─▶ cutter (blocking thread: cut, hash, known?, compress) ─▶ appender (group fdatasync, or PUT) ─▶ map
+//! read:  read ─▶ places (where is the frame now?) ─▶ objects (file, or S3 by way of a cache) ─▶ verify ─▶ bytes
 //! later: hot (database → packs) · collect (dead contents, compaction, deletion) · verify, repair
 //! ```
 //!
@@ -15,7 +15,7 @@
 //! * A frame is never rewritten; a pack's number and file name never mean another pack.
 //! * Bytes are durable before [`Ingest::finish`] returns the content that names them.
 //! * One process at a time appends to, recovers, compacts or deletes from a folder: who holds
-//!   the lock of `.owner` in it.
+//!   the lock of `.owner` in it. An S3 store is shared by any number of servers.
 //! * Memory of one transfer is bounded by its profile (at most 16 MiB), that of all uploads by
 //!   [`ChunkSettings::upload_memory_bytes`].
 //!
@@ -37,12 +37,17 @@ mod hot;
 mod ingest;
 mod known;
 mod map_builder;
+mod marker;
 mod memory;
+mod merge;
 mod named;
+mod objects;
 mod places;
 mod read;
 mod recover;
+mod s3;
 mod segment;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -61,7 +66,9 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::Stream;
 use nuage_shared::chunk_id::ChunkKey;
+use object_store::ObjectStore;
 use rustix::fs::FlockOperation;
+use tokio::runtime::Handle;
 
 use crate::clock::Clock;
 use crate::clock::NANOS;
@@ -72,10 +79,15 @@ use crate::store::chunks::damage::Damage;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
 use crate::store::chunks::memory::Memory;
+use crate::store::chunks::objects::Objects;
 use crate::store::chunks::places::Places;
+use crate::store::chunks::s3::S3Runtime;
+use crate::store::chunks::s3::appender::S3Ground;
+use crate::store::chunks::s3::cache::BlockCache;
 use crate::store::chunks::segment::Segments;
 use crate::store::chunks::uploads::UploadMark;
 use crate::store::chunks::uploads::Uploads;
+use crate::store::chunks::wait::wait_for;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::records::Content;
@@ -150,6 +162,9 @@ pub enum ChunkError {
     /// Stored bytes are not what their name says.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// The chunks that the settings name are not those of the database.
+    #[error("{0}")]
+    WrongStore(String),
     /// Another process holds this folder.
     #[error("another process is using {folder}")]
     InUse {
@@ -256,11 +271,10 @@ pub struct ChunkStore {
 #[derive(Debug)]
 struct Shared {
     settings: ChunkSettings,
-    folder: PathBuf,
     secrets: ChunkSecrets,
     metadata: Arc<MetadataStore>,
     clock: Clock,
-    segments: Arc<Segments>,
+    objects: Arc<Objects>,
     damage: Arc<Damage>,
     appenders: Appenders,
     uploads: Arc<Uploads>,
@@ -270,15 +284,45 @@ struct Shared {
     window_memory: Memory,
     /// Memory of frames on their way to the disk: always given back by itself.
     frame_memory: Memory,
-    free_space: FreeSpace,
+    /// `None`: nothing of this machine's disk is filled.
+    free_space: Option<FreeSpace>,
     /// Locked by the round of collection that is going on.
     collector: tokio::sync::Mutex<Collector>,
+    /// The length from which a pack is complete.
+    segment_bytes: u64,
+    /// Ends after everything above.
+    _hold: Hold,
+}
+
+/// What a process keeps as long as it uses a home of packs.
+#[derive(Debug)]
+enum Hold {
     /// Locked as long as this process owns the folder.
-    _owner: File,
+    Folder(#[expect(dead_code, reason = "closing it gives the lock back")] File),
+    /// Where everything happens to the S3 store.
+    S3(#[expect(dead_code, reason = "dropping it ends its threads")] S3Runtime),
+}
+
+impl Shared {
+    /// Refuses an upload when there is no room for it.
+    fn require_space(&self) -> Result<(), ChunkError> {
+        let free_space = self.free_space.as_ref();
+        free_space.map_or(Ok(()), |space| space.require(&self.clock))
+    }
+}
+
+/// What opening a home of packs yields.
+struct Opened {
+    objects: Arc<Objects>,
+    segments: Option<Arc<Segments>>,
+    appenders: Appenders,
+    free_space: Option<FreeSpace>,
+    hold: Hold,
 }
 
 impl ChunkStore {
-    /// Takes the folder for this process and brings open segments to order after a crash. Blocks.
+    /// Takes a folder for this process and brings open segments to order after a crash, or joins the
+    /// servers that share an S3 store. Blocks; must be called within a tokio runtime.
     pub fn open(
         settings: ChunkSettings,
         secrets: ChunkSecrets,
@@ -290,63 +334,57 @@ impl ChunkStore {
     }
 
     fn open_on(
-        (disk, segment_bytes): (Arc<dyn Disk>, u64),
+        ground: (Arc<dyn Disk>, u64),
         settings: ChunkSettings,
         secrets: ChunkSecrets,
         metadata: Arc<MetadataStore>,
         clock: Clock,
     ) -> Result<Self, ChunkError> {
-        let PackHome::Folder(folder) = &settings.home else {
-            return Err(ChunkError::Unavailable(settings.home.to_string()));
-        };
-        let folder = folder.clone();
-        std::fs::create_dir_all(&folder).map_err(file_error(&folder))?;
-        let owner = take_ownership(&folder)?;
-        recover::recover(&folder, &metadata, &clock)?;
-        let uploads = Arc::new(Uploads::default());
-        let segments = Arc::new(Segments::new(
-            folder.clone(),
-            (Arc::clone(&disk), segment_bytes),
-            Arc::clone(&metadata),
-            clock.clone(),
-            Arc::clone(&uploads),
-        ));
-        let appenders = Appenders::start(&segments).map_err(file_error(&folder))?;
-        let places = Places::new(
-            &folder,
-            settings.cache_bytes,
-            Arc::clone(&metadata),
-            Arc::clone(&segments),
-        )?;
+        let segment_bytes = ground.1;
         let frame_bytes = settings.upload_memory_bytes / 4;
         let window_bytes = settings.upload_memory_bytes - frame_bytes;
-        let free_space = FreeSpace {
-            disk,
-            folder: folder.clone(),
-            bytes_min: settings.free_bytes_min,
-            looked_at: AtomicI64::new(i64::MIN),
-            is_low: AtomicBool::new(false),
+        let frame_memory = Memory::new(frame_bytes);
+        let opening = Opening {
+            metadata: Arc::clone(&metadata),
+            clock: clock.clone(),
+            uploads: Arc::default(),
+            frame_memory: frame_memory.clone(),
         };
+        let opened = match &settings.home {
+            PackHome::Folder(folder) => opening.folder(folder, ground, settings.free_bytes_min)?,
+            home @ PackHome::S3(s3) => opening.s3(home, s3, segment_bytes)?,
+        };
+        let places = Places::new(
+            Arc::clone(&opened.objects),
+            settings.cache_bytes,
+            Arc::clone(&metadata),
+            opened.segments,
+        );
         Ok(Self {
             shared: Arc::new(Shared {
-                folder,
                 settings,
                 secrets,
                 metadata,
                 clock,
-                segments,
+                objects: opened.objects,
                 damage: Arc::default(),
-                appenders,
-                uploads,
+                appenders: opened.appenders,
+                uploads: opening.uploads,
                 compressors: Arc::default(),
                 places,
                 window_memory: Memory::new(window_bytes),
-                frame_memory: Memory::new(frame_bytes),
-                free_space,
+                frame_memory,
+                free_space: opened.free_space,
                 collector: tokio::sync::Mutex::default(),
-                _owner: owner,
+                segment_bytes,
+                _hold: opened.hold,
             }),
         })
+    }
+
+    /// Returns the length in bytes up to which bodies travel in the commit.
+    pub fn hot_bytes_max(&self) -> usize {
+        self.shared.settings.hot_bytes_max
     }
 
     /// Begins a content.
@@ -374,6 +412,114 @@ impl ChunkStore {
 impl Drop for ChunkStore {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// What a home of packs is opened with.
+struct Opening {
+    metadata: Arc<MetadataStore>,
+    clock: Clock,
+    uploads: Arc<Uploads>,
+    frame_memory: Memory,
+}
+
+impl Opening {
+    /// Takes a folder for this process and brings its open segments to order.
+    fn folder(
+        &self,
+        folder: &Path,
+        (disk, segment_bytes): (Arc<dyn Disk>, u64),
+        free_bytes_min: u64,
+    ) -> Result<Opened, ChunkError> {
+        std::fs::create_dir_all(folder).map_err(file_error(folder))?;
+        let owner = take_ownership(folder)?;
+        let objects = Arc::new(Objects::in_folder(folder)?);
+        // A database of this machine lies beside the folder.
+        if self.metadata.path().is_none() {
+            let place = folder.canonicalize().map_err(file_error(folder))?;
+            let place = place.display().to_string();
+            let checking = marker::check(&objects, marker::FOLDER_NAME, &place, &self.metadata);
+            wait_for(checking)?;
+        }
+        recover::recover(folder, &self.metadata, &self.clock)?;
+        let segments = Arc::new(Segments::new(
+            folder.to_owned(),
+            (Arc::clone(&disk), segment_bytes),
+            Arc::clone(&self.metadata),
+            self.clock.clone(),
+            Arc::clone(&self.uploads),
+        ));
+        Ok(Opened {
+            objects,
+            appenders: Appenders::start(&segments).map_err(file_error(folder))?,
+            segments: Some(segments),
+            free_space: Some(FreeSpace {
+                disk,
+                folder: folder.to_owned(),
+                bytes_min: free_bytes_min,
+                looked_at: AtomicI64::new(i64::MIN),
+                is_low: AtomicBool::new(false),
+            }),
+            hold: Hold::Folder(owner),
+        })
+    }
+
+    /// Joins the servers that use a bucket.
+    fn s3(
+        &self,
+        home: &PackHome,
+        settings: &S3Settings,
+        segment_bytes: u64,
+    ) -> Result<Opened, ChunkError> {
+        let runtime = S3Runtime::start()?;
+        let handle = runtime.handle()?.clone();
+        let store = s3::connect(settings, &handle)?;
+        let cache = open_cache(settings, &store, &handle);
+        let objects = Arc::new(Objects::on_s3(home, &settings.prefix, store, cache));
+        let place = home.to_string();
+        runtime.wait_for(marker::check(
+            &objects,
+            marker::S3_NAME,
+            &place,
+            &self.metadata,
+        ))??;
+        let ground = S3Ground {
+            runtime: handle,
+            objects: Arc::clone(&objects),
+            metadata: Arc::clone(&self.metadata),
+            clock: self.clock.clone(),
+            uploads: Arc::clone(&self.uploads),
+            frame_memory: self.frame_memory.clone(),
+            segment_bytes,
+        };
+        Ok(Opened {
+            objects,
+            segments: None,
+            appenders: Appenders::start_on_s3(&ground)?,
+            free_space: None,
+            hold: Hold::S3(runtime),
+        })
+    }
+}
+
+/// Opens the read cache; a server without one is slower, and nothing else.
+fn open_cache(
+    settings: &S3Settings,
+    store: &Arc<dyn ObjectStore>,
+    runtime: &Handle,
+) -> Option<BlockCache> {
+    if settings.cache_bytes == 0 {
+        return None;
+    }
+    let folder = &settings.cache_folder;
+    let store = Arc::clone(store);
+    match BlockCache::open(folder, settings.cache_bytes, store, runtime.clone()) {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            let folder = folder.display();
+            tracing::warn!(%error, %folder, "there is no read cache");
+            None
+        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! Where frames are now, and their bytes.
 //!
-//! A place in a map is logical. [`Places`] leads it to the file that holds the
-//! frame today, reads sealed packs through object_store and open segments through
-//! their own file, and proves each chunk before anybody gets it. It remembers
+//! A place in a map is logical. [`Places`] leads it to the pack that holds the
+//! frame today, reads complete packs through [`Objects`] and open segments of a folder
+//! through their own file, and proves each chunk before anybody gets it. It remembers
 //! where packs went, decoded leaves and small chunks, within one budget of bytes,
 //! and which frames were proven during the last day.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -25,16 +24,14 @@ use nuage_shared::manifest::ChunkRef;
 use nuage_shared::manifest::LeafRef;
 use nuage_shared::manifest::PackId;
 use nuage_shared::manifest::Place;
-use object_store::ObjectStore;
-use object_store::ObjectStoreExt;
-use object_store::local::LocalFileSystem;
 
 use crate::clock::Timestamp;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::Shared;
 use crate::store::chunks::compress::decompress;
 use crate::store::chunks::ingest::leaf_chunks;
-use crate::store::chunks::pack_location;
+use crate::store::chunks::objects::ObjectFault;
+use crate::store::chunks::objects::Objects;
 use crate::store::chunks::segment::Segment;
 use crate::store::chunks::segment::Segments;
 use crate::store::metadata::MetadataStore;
@@ -86,16 +83,16 @@ pub(super) struct ProvenChunk {
 /// What has become of a pack.
 #[derive(Debug, Clone)]
 enum Whereabouts {
-    Sealed(Arc<object_store::path::Path>),
+    Sealed([u8; 16]),
     Moved(Arc<Redirections>),
 }
 
 /// The reader of frames.
 #[derive(Debug)]
 pub(super) struct Places {
-    store: LocalFileSystem,
+    objects: Arc<Objects>,
     metadata: Arc<MetadataStore>,
-    segments: Arc<Segments>,
+    segments: Option<Arc<Segments>>,
     packs: Cache<PackId, Whereabouts>,
     leaves: Cache<Place, Arc<Vec<ChunkRef>>>,
     chunks: Cache<Place, ProvenChunk>,
@@ -136,21 +133,19 @@ impl Located {
 
 impl Places {
     pub(super) fn new(
-        folder: &Path,
+        objects: Arc<Objects>,
         cache_bytes: u64,
         metadata: Arc<MetadataStore>,
-        segments: Arc<Segments>,
-    ) -> Result<Self, ChunkError> {
-        let store = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| store_error(folder.display().to_string(), error))?;
+        segments: Option<Arc<Segments>>,
+    ) -> Self {
         let leaf_weight = |_: &Place, leaf: &Arc<Vec<ChunkRef>>| {
             u32::try_from(leaf.len() * size_of::<ChunkRef>()).unwrap_or(u32::MAX)
         };
         let chunk_weight = |_: &Place, chunk: &ProvenChunk| {
             u32::try_from(chunk.plain.len() + 128).unwrap_or(u32::MAX)
         };
-        Ok(Self {
-            store,
+        Self {
+            objects,
             metadata,
             segments,
             packs: Cache::new(PACKS_MAX),
@@ -163,13 +158,18 @@ impl Places {
                 .weigher(chunk_weight)
                 .build(),
             proven: Proven::default(),
-        })
+        }
+    }
+
+    /// Returns a segment of this process that can be read only as long as it is one.
+    pub(super) fn find_segment(&self, pack: PackId) -> Option<Arc<Segment>> {
+        self.segments.as_ref()?.find(pack)
     }
 
     /// Returns where a frame physically is.
     pub(super) async fn locate(&self, expected: Expected) -> Result<Located, ChunkError> {
         let Place { pack, offset, .. } = expected.place;
-        if self.segments.find(pack).is_some() {
+        if self.find_segment(pack).is_some() {
             return Ok(Located {
                 expected,
                 pack,
@@ -201,10 +201,9 @@ impl Places {
         let found = if let Some(moved) = moved {
             Whereabouts::Moved(Arc::new(moved))
         } else {
-            let location = pack_location(&row.uuid).display().to_string();
-            Whereabouts::Sealed(Arc::new(object_store::path::Path::from(location)))
+            Whereabouts::Sealed(row.uuid)
         };
-        // An open segment of a process that died is read like a pack, but may yet change its state.
+        // A pack that another process has not noted as sealed yet may yet change its state.
         if row.state != PackState::Open {
             self.packs.insert(pack, found.clone());
         }
@@ -218,39 +217,16 @@ impl Places {
 
     /// Reads bytes of a pack's file.
     async fn fetch(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, ReadFault> {
-        if let Some(segment) = self.segments.find(pack) {
+        if let Some(segment) = self.find_segment(pack) {
             return Ok(read_segment(segment, range).await?);
         }
-        let Whereabouts::Sealed(location) = self.whereabouts(pack).await? else {
+        let Whereabouts::Sealed(uuid) = self.whereabouts(pack).await? else {
             return Err(ReadFault::Gone);
         };
-        match self.store.get_ranges(&location, &[range]).await {
-            Ok(mut parts) => parts.pop().ok_or(ReadFault::Gone),
-            Err(object_store::Error::NotFound { .. }) => Err(ReadFault::Gone),
-            Err(error) => Err(store_error(location.to_string(), error).into()),
-        }
-    }
-
-    /// Reads all bytes of a sealed pack that lie in a range.
-    pub(super) async fn fetch_pack(
-        &self,
-        uuid: &[u8; 16],
-        range: Range<u64>,
-    ) -> Result<Bytes, ChunkError> {
-        let location = object_store::path::Path::from(pack_location(uuid).display().to_string());
-        let parts = self.store.get_ranges(&location, &[range]).await;
-        let part = parts
-            .map_err(|error| store_error(location.to_string(), error))?
-            .pop();
-        part.ok_or_else(|| ChunkError::Damaged(format!("{location} could not be read")))
-    }
-
-    /// Deletes a pack's file; one that is not there is no error.
-    pub(super) async fn delete_pack(&self, uuid: &[u8; 16]) -> Result<(), ChunkError> {
-        let location = object_store::path::Path::from(pack_location(uuid).display().to_string());
-        match self.store.delete(&location).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(store_error(location.to_string(), error)),
+        match self.objects.read(&uuid, range).await {
+            Ok(bytes) => Ok(bytes),
+            Err(ObjectFault::Missing) => Err(ReadFault::Gone),
+            Err(ObjectFault::Failed(error)) => Err(error.into()),
         }
     }
 
@@ -363,21 +339,17 @@ impl Places {
     }
 }
 
-fn store_error(path: String, error: object_store::Error) -> ChunkError {
-    ChunkError::File {
-        path,
-        source: std::io::Error::other(error),
-    }
-}
-
 async fn read_segment(segment: Arc<Segment>, range: Range<u64>) -> Result<Bytes, ChunkError> {
     let read = move || {
+        let Some(file) = &segment.file else {
+            return Err(ChunkError::Closed);
+        };
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
-        match segment.reader.read_exact_at(&mut bytes, range.start) {
+        match file.reader.read_exact_at(&mut bytes, range.start) {
             Ok(()) => Ok(Bytes::from(bytes)),
             Err(source) => Err(ChunkError::File {
-                path: segment.path.display().to_string(),
+                path: file.path.display().to_string(),
                 source,
             }),
         }

@@ -10,6 +10,7 @@ use std::io;
 use std::io::IoSlice;
 use std::path::Path;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -22,6 +23,7 @@ use nuage_shared::frame::FooterEntry;
 use nuage_shared::frame::PACK_HEADER_BYTES;
 use nuage_shared::frame::PackHeader;
 use nuage_shared::manifest::PackId;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::store::chunks::ChunkError;
@@ -41,13 +43,47 @@ use crate::store::metadata::packs::SealPack;
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) pack: PackId,
-    pub(super) path: PathBuf,
-    pub(super) reader: Arc<File>,
+    /// Where its bytes are until it is sealed; `None`: nowhere that could be read.
+    pub(super) file: Option<SegmentBytes>,
     durable_bytes: AtomicU64,
     fault: OnceLock<AppendFault>,
+    settled: Notify,
+}
+
+/// The file of a segment.
+#[derive(Debug)]
+pub(super) struct SegmentBytes {
+    pub(super) path: PathBuf,
+    pub(super) reader: Arc<File>,
 }
 
 impl Segment {
+    /// Begins a segment of which the first bytes are durable.
+    pub(super) fn new(pack: PackId, file: Option<SegmentBytes>, durable_bytes: u64) -> Self {
+        Self {
+            pack,
+            file,
+            durable_bytes: AtomicU64::new(durable_bytes),
+            fault: OnceLock::new(),
+            settled: Notify::new(),
+        }
+    }
+
+    /// Waits until the first `end` bytes are durable, or never will be.
+    pub(super) async fn settle(&self, end: u64) -> Result<(), AppendFault> {
+        loop {
+            let mut change = pin!(self.settled.notified());
+            change.as_mut().enable();
+            if self.is_durable(end) {
+                return Ok(());
+            }
+            if let Some(fault) = self.fault() {
+                return Err(fault.clone());
+            }
+            change.await;
+        }
+    }
+
     /// Returns whether its first `end` bytes survive a power cut.
     pub(super) fn is_durable(&self, end: u64) -> bool {
         self.durable_bytes.load(Ordering::Acquire) >= end
@@ -60,6 +96,7 @@ impl Segment {
 
     pub(super) fn note_durable(&self, end: u64) {
         self.durable_bytes.fetch_max(end, Ordering::AcqRel);
+        self.settled.notify_waiters();
     }
 
     /// Returns why a write or sync failed; nothing further becomes durable then.
@@ -70,6 +107,7 @@ impl Segment {
     pub(super) fn note_failed(&self, fault: AppendFault) {
         // The first fault is the cause.
         drop(self.fault.set(fault));
+        self.settled.notify_waiters();
     }
 }
 
@@ -81,6 +119,14 @@ pub(super) struct OpenSegment {
     pub(super) entries: Vec<FooterEntry>,
     /// Where the next frame begins.
     pub(super) end: u64,
+}
+
+impl OpenSegment {
+    /// Returns the path of its file.
+    pub(super) fn path(&self) -> &Path {
+        let file = self.shared.file.as_ref();
+        file.map_or(Path::new(""), |file| &file.path)
+    }
 }
 
 /// Why something could not be appended; each of those who wait gets a copy.
@@ -96,6 +142,8 @@ pub(super) enum AppendFault {
     },
     /// The row of a new pack could not be written.
     Metadata(String),
+    /// The S3 store or the database cannot be reached now.
+    Unavailable(String),
     /// The store is stopping.
     Closed,
 }
@@ -119,6 +167,7 @@ impl From<StoreError> for AppendFault {
         match error {
             StoreError::DiskFull => Self::DiskFull,
             StoreError::Closed => Self::Closed,
+            StoreError::Unavailable(what) => Self::Unavailable(what),
             other => Self::Metadata(other.to_string()),
         }
     }
@@ -133,6 +182,7 @@ impl From<AppendFault> for ChunkError {
                 source: io::Error::new(kind, text),
             },
             AppendFault::Metadata(text) => Self::Store(StoreError::Database(text)),
+            AppendFault::Unavailable(what) => Self::Unavailable(what),
             AppendFault::Closed => Self::Closed,
         }
     }
@@ -187,13 +237,9 @@ impl Segments {
             drop(self.metadata.write_in_background(DropPack(pack)));
             AppendFault::from_io(&path, &error)
         })?;
-        let shared = Arc::new(Segment {
-            pack,
-            path,
-            reader,
-            durable_bytes: AtomicU64::new(PACK_HEADER_BYTES as u64),
-            fault: OnceLock::new(),
-        });
+        let file_bytes = SegmentBytes { path, reader };
+        let header_bytes = PACK_HEADER_BYTES as u64;
+        let shared = Arc::new(Segment::new(pack, Some(file_bytes), header_bytes));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.insert(pack, Arc::clone(&shared));
         Ok(OpenSegment {
@@ -246,7 +292,7 @@ impl Segments {
             .and_then(|()| segment.file.sync());
         if let Err(error) = written {
             tracing::error!(%error, pack = pack.0, "a pack could not be sealed");
-            let fault = AppendFault::from_io(&segment.shared.path, &error);
+            let fault = AppendFault::from_io(segment.path(), &error);
             segment.shared.note_failed(fault);
             return;
         }
@@ -268,7 +314,7 @@ impl Segments {
         self.release(segment.shared.pack);
         let dropped = wait_for(self.metadata.write(DropPack(segment.shared.pack)));
         if matches!(dropped, Ok(true))
-            && let Err(error) = std::fs::remove_file(&segment.shared.path)
+            && let Err(error) = std::fs::remove_file(segment.path())
         {
             tracing::warn!(%error, pack = segment.shared.pack.0, "an empty segment stays");
         }

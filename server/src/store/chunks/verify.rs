@@ -27,15 +27,16 @@ use serde::Serialize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Shared;
-use crate::store::chunks::files::pack_files;
 use crate::store::chunks::named::NamedFrame;
 use crate::store::chunks::named::visit_frames;
+use crate::store::chunks::objects::ObjectFault;
 use crate::store::chunks::places::Expected;
 use crate::store::chunks::places::unpack;
 use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::packs::FindPack;
 use crate::store::metadata::packs::ListContents;
 use crate::store::metadata::packs::ListPacks;
+use crate::store::metadata::packs::NamedPacks;
 use crate::store::metadata::packs::NoteVerified;
 use crate::store::metadata::packs::PackRow;
 use crate::store::metadata::packs::PackState;
@@ -51,6 +52,8 @@ use crate::store::metadata::records::ContentRef;
 const READ_BYTES: u64 = 4 << 20;
 /// Packs that one question returns.
 const PACKS_PAGE: i64 = 100;
+/// Rows of packs that one question returns where only those are wanted.
+const ROWS_PAGE: i64 = 5_000;
 /// Contents that one question returns.
 const CONTENTS_PAGE: i64 = 32;
 /// Packs whose footers are kept at hand.
@@ -190,7 +193,7 @@ impl ChunkStore {
     pub async fn repair(&self) -> Result<RepairReport, ChunkError> {
         let shared = &self.shared;
         let mut done = RepairReport::default();
-        for (pack, uuid, size_bytes) in sealed_files(shared).await? {
+        for (pack, uuid, size_bytes) in misnoted_packs(shared).await? {
             let repair = RepairPack {
                 pack,
                 uuid,
@@ -231,44 +234,78 @@ impl ChunkStore {
     }
 }
 
-/// Lists the sealed packs of the folder: number, name and length.
-async fn sealed_files(shared: &Arc<Shared>) -> Result<Vec<(PackId, [u8; 16], u64)>, ChunkError> {
-    let folder = shared.folder.clone();
-    let files = tokio::task::spawn_blocking(move || pack_files(&folder))
-        .await
-        .map_err(|_gone| ChunkError::Closed)??;
-    let mut sealed = Vec::new();
+/// Lists complete packs that no row describes as they are: number, name and length.
+async fn misnoted_packs(shared: &Arc<Shared>) -> Result<Vec<(PackId, [u8; 16], u64)>, ChunkError> {
+    // First what is there, then the rows: a pack has a row before it is there.
+    let files = shared.objects.list().await?;
+    let rows = named_packs(shared).await?;
+    let mut misnoted = Vec::new();
     for file in files {
-        let Some(header) = file.header.filter(|header| header.uuid == file.uuid) else {
+        let is_noted = rows.get(&file.uuid).is_some_and(|(state, size_bytes)| {
+            *state != PackState::Sealed || *size_bytes == file.size_bytes
+        });
+        if is_noted {
+            continue;
+        }
+        let header = match shared.objects.header(&file.uuid).await {
+            Ok(header) => header,
+            Err(ObjectFault::Missing) => continue,
+            Err(ObjectFault::Failed(error)) => return Err(error),
+        };
+        let Some(header) = header else {
             continue;
         };
-        let is_open = shared.segments.find(header.pack).is_some();
-        if !is_open
-            && read_footer(shared, &file.uuid, file.size_bytes)
-                .await
-                .is_ok()
-        {
-            sealed.push((header.pack, file.uuid, file.size_bytes));
+        match read_footer(shared, &file.uuid, file.size_bytes).await {
+            Ok(_) => misnoted.push((header.pack, file.uuid, file.size_bytes)),
+            Err(error @ ChunkError::Unavailable(_)) => return Err(error),
+            Err(_) => {}
         }
     }
-    Ok(sealed)
+    Ok(misnoted)
 }
 
-/// Reads a sealed pack's footer.
-async fn read_footer(
+/// Returns the rows of packs that want a file, by its name.
+pub(super) async fn named_packs(
+    shared: &Arc<Shared>,
+) -> Result<HashMap<[u8; 16], (PackState, u64)>, ChunkError> {
+    let mut named = HashMap::new();
+    let mut after = PackId(0);
+    loop {
+        let page = NamedPacks {
+            after,
+            limit: ROWS_PAGE,
+        };
+        let page = shared.metadata.read(page).await?;
+        let Some(last) = page.last() else {
+            return Ok(named);
+        };
+        after = last.id;
+        named.extend(
+            page.iter()
+                .map(|row| (row.uuid, (row.state, row.size_bytes))),
+        );
+    }
+}
+
+/// Reads a complete pack's footer.
+pub(super) async fn read_footer(
     shared: &Arc<Shared>,
     uuid: &[u8; 16],
     size_bytes: u64,
 ) -> Result<(Footer, u64), ChunkError> {
     let damaged = |what: &dyn std::fmt::Display| ChunkError::Damaged(format!("footer: {what}"));
     let tail = size_bytes.saturating_sub(8)..size_bytes;
-    let tail = shared.places.fetch_pack(uuid, tail).await?;
+    let read = async |range| {
+        let read = shared.objects.read_past_cache(uuid, range).await;
+        read.map_err(|fault| fault.or_missing(uuid))
+    };
+    let tail = read(tail).await?;
     let length = Footer::length_from_tail(&tail).map_err(|fault| damaged(&fault))?;
     let start = size_bytes
         .checked_sub(length)
         .filter(|start| *start >= PACK_HEADER_BYTES as u64)
         .ok_or_else(|| damaged(&"it is longer than the pack"))?;
-    let bytes = shared.places.fetch_pack(uuid, start..size_bytes).await?;
+    let bytes = read(start..size_bytes).await?;
     let footer = Footer::decode(&bytes).map_err(|fault| damaged(&fault))?;
     Ok((footer, start))
 }
@@ -294,7 +331,7 @@ struct Audit<'a> {
 impl Audit<'_> {
     /// Compares the rows of packs with the files.
     async fn compare_rows(&mut self) -> Result<(), ChunkError> {
-        for (pack, uuid, size_bytes) in sealed_files(self.shared).await? {
+        for (pack, uuid, size_bytes) in misnoted_packs(self.shared).await? {
             let row = self.shared.metadata.read(FindPack(pack)).await?;
             let is_noted = row.is_some_and(|(row, _)| {
                 row.uuid != uuid || row.state != PackState::Sealed || row.size_bytes == size_bytes
@@ -337,6 +374,7 @@ impl Audit<'_> {
         let before = self.found.damages;
         let (footer, _) = match read_footer(self.shared, &row.uuid, row.size_bytes).await {
             Ok(footer) => footer,
+            Err(error @ ChunkError::Unavailable(_)) => return Err(error),
             Err(error) => {
                 if self.is_still_needed(row).await? {
                     self.found.note_damage(row.id, None, error.to_string());
@@ -357,8 +395,10 @@ impl Audit<'_> {
                 until = frame_end(next);
             }
             let range = first.offset..until;
-            match self.shared.places.fetch_pack(&row.uuid, range).await {
+            let read = self.shared.objects.read_past_cache(&row.uuid, range).await;
+            match read.map_err(|fault| fault.or_missing(&row.uuid)) {
                 Ok(bytes) => self.hash_frames(row.id, group, bytes).await?,
+                Err(error @ ChunkError::Unavailable(_)) => return Err(error),
                 Err(error) => {
                     if !self.is_still_needed(row).await? {
                         return Ok(());
@@ -564,10 +604,12 @@ impl Audit<'_> {
     }
 
     async fn index(&self, pack: PackId) -> Result<Index, ChunkError> {
-        let entries = if let Some(segment) = self.shared.segments.find(pack) {
+        let segment = self.shared.places.find_segment(pack);
+        let entries = if let Some(segment) = segment {
             let shared = Arc::clone(self.shared);
-            tokio::task::spawn_blocking(move || {
-                scan_open(&shared, &segment.reader, segment.durable_bytes())
+            tokio::task::spawn_blocking(move || match &segment.file {
+                Some(file) => scan_open(&shared, &file.reader, segment.durable_bytes()),
+                None => Ok(Vec::new()),
             })
             .await
             .map_err(|_gone| ChunkError::Closed)??
@@ -575,7 +617,12 @@ impl Audit<'_> {
             let row = self.shared.metadata.read(FindPack(pack)).await?;
             let (row, _) =
                 row.ok_or_else(|| ChunkError::Damaged(format!("pack {} is unknown", pack.0)))?;
-            read_footer(self.shared, &row.uuid, row.size_bytes)
+            let size_bytes = match row.state {
+                // Complete, but the server that made it has not noted that yet.
+                PackState::Open => self.shared.objects.size(&row.uuid).await?.unwrap_or(0),
+                PackState::Sealed | PackState::Moved | PackState::Gone => row.size_bytes,
+            };
+            read_footer(self.shared, &row.uuid, size_bytes)
                 .await?
                 .0
                 .entries

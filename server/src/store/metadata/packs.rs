@@ -135,6 +135,48 @@ impl Operation for OpenPack {
     }
 }
 
+/// Announces new packs before their objects are made.
+#[derive(Debug)]
+pub struct OpenPacks {
+    /// The names of their objects, random.
+    pub uuids: Vec<[u8; 16]>,
+    /// The present.
+    pub at: Timestamp,
+}
+
+impl Operation for OpenPacks {
+    /// The first number; the others follow.
+    type Output = PackId;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<PackId> {
+        let count = i64::try_from(self.uuids.len()).unwrap_or(i64::MAX);
+        let first = tx.reserve_ids("pack", count).await?;
+        for (id, uuid) in (first..).zip(&self.uuids) {
+            tx.perform(
+                "INSERT INTO pack (id, uuid, state, at) VALUES ($1, $2, 0, $3)",
+                &[id.into(), uuid.as_slice().into(), self.at.0.into()],
+            )
+            .await?;
+        }
+        Ok(PackId(first))
+    }
+}
+
+/// Notes that packs are complete.
+#[derive(Debug)]
+pub struct SealPacks(pub Vec<SealPack>);
+
+impl Operation for SealPacks {
+    type Output = ();
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        for sealing in &self.0 {
+            sealing.run(tx).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Notes that a pack is complete; what uploads left behind in it is looked for later.
 #[derive(Debug)]
 pub struct SealPack {
@@ -252,6 +294,163 @@ impl Operation for ListPacks {
             read_pack,
         )
         .await
+    }
+}
+
+/// Lists packs whose file is, or soon will be, there, by number, a page at a time.
+#[derive(Debug)]
+pub struct NamedPacks {
+    /// The last pack of the page before; 0 to begin.
+    pub after: PackId,
+    /// Most rows.
+    pub limit: i64,
+}
+
+impl Operation for NamedPacks {
+    type Output = Vec<PackRow>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PackRow>> {
+        tx.rows(
+            "SELECT id, uuid, state, bytes, sealed_at, gone_at, verified FROM pack \
+             WHERE id > $1 AND state < 3 ORDER BY id LIMIT $2",
+            &[self.after.0.into(), self.limit.into()],
+            read_pack,
+        )
+        .await
+    }
+}
+
+/// Lists packs that have been open since a moment or longer, by number, a page at a time.
+#[derive(Debug)]
+pub struct StalePacks {
+    /// Packs opened at or before this moment.
+    pub opened_until: Timestamp,
+    /// The last pack of the page before; 0 to begin.
+    pub after: PackId,
+    /// Most rows.
+    pub limit: i64,
+}
+
+impl Operation for StalePacks {
+    /// Rows, and when each was opened.
+    type Output = Vec<(PackRow, Timestamp)>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Self::Output> {
+        tx.rows(
+            "SELECT id, uuid, state, bytes, sealed_at, gone_at, verified, at FROM pack \
+             WHERE state = 0 AND id > $1 AND at <= $2 ORDER BY id LIMIT $3",
+            &[
+                self.after.0.into(),
+                self.opened_until.0.into(),
+                self.limit.into(),
+            ],
+            |row| Ok((read_pack(row)?, Timestamp(row.int(7)?))),
+        )
+        .await
+    }
+}
+
+/// Lists sealed packs that are smaller than they should be, by number, a page at a time.
+#[derive(Debug)]
+pub struct SmallPacks {
+    /// Packs shorter than this, in bytes.
+    pub bytes_below: u64,
+    /// Packs sealed at or before this moment.
+    pub sealed_until: Timestamp,
+    /// The present: leases that ended do not count.
+    pub now: Timestamp,
+    /// The last pack of the page before; 0 to begin.
+    pub after: PackId,
+    /// Most rows.
+    pub limit: i64,
+}
+
+impl Operation for SmallPacks {
+    /// Rows; a pack that was sealed after a lease began that lives is left out.
+    type Output = Vec<PackRow>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PackRow>> {
+        let oldest = oldest_lease(tx, self.now).await?;
+        let sealed_until = oldest.map_or(self.sealed_until, |begun| {
+            self.sealed_until.min(Timestamp(begun.0.saturating_sub(1)))
+        });
+        tx.rows(
+            "SELECT id, uuid, state, bytes, sealed_at, gone_at, verified FROM pack \
+             WHERE state = 1 AND id > $1 AND bytes < $2 AND sealed_at <= $3 ORDER BY id LIMIT $4",
+            &[
+                self.after.0.into(),
+                signed(self.bytes_below).into(),
+                sealed_until.0.into(),
+                self.limit.into(),
+            ],
+            read_pack,
+        )
+        .await
+    }
+}
+
+/// Learns which store of chunks belongs to this database, or makes it this one.
+#[derive(Debug)]
+pub struct NameChunkStore {
+    /// The name that stands in the store; a fresh, random one if none does.
+    pub id: String,
+    /// Where it is, in an administrator's words.
+    pub place: String,
+}
+
+impl Operation for NameChunkStore {
+    /// The name and place of the store that belongs to the database.
+    type Output = (String, String);
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<(String, String)> {
+        for (name, value) in [("chunk_store", &self.id), ("chunk_place", &self.place)] {
+            tx.perform(
+                "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                &[name.into(), value.as_str().into()],
+            )
+            .await?;
+        }
+        let mut held = [String::new(), String::new()];
+        for (name, value) in ["chunk_store", "chunk_place"].into_iter().zip(&mut held) {
+            let found = tx
+                .row(
+                    "SELECT value FROM setting WHERE name = $1",
+                    &[name.into()],
+                    |row| row.text(0),
+                )
+                .await?;
+            *value = found.unwrap_or_default();
+        }
+        let [id, place] = held;
+        Ok((id, place))
+    }
+}
+
+/// Reads which store of chunks belongs to this database.
+#[derive(Debug)]
+pub struct ReadChunkStore;
+
+impl Operation for ReadChunkStore {
+    /// Its name and place, and whether the database knows of any pack.
+    type Output = (Option<(String, String)>, bool);
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Self::Output> {
+        let named = tx
+            .row(
+                "SELECT a.value, b.value FROM setting a CROSS JOIN setting b \
+                 WHERE a.name = 'chunk_store' AND b.name = 'chunk_place'",
+                &[],
+                |row| Ok((row.text(0)?, row.text(1)?)),
+            )
+            .await?;
+        let pack = tx
+            .row(
+                "SELECT id FROM pack WHERE state IN (1, 2) ORDER BY id LIMIT 1",
+                &[],
+                |row| row.int(0),
+            )
+            .await?;
+        Ok((named, pack.is_some()))
     }
 }
 

@@ -84,13 +84,18 @@ async fn one_segment() -> (Fixture, Vec<(Content, Vec<u8>)>, Vec<u8>, usize) {
         crate::store::metadata::records::ContentBody::One(place) => *place,
         other => panic!("{other:?}"),
     };
-    let segment = fixture.chunks().shared.segments.find(place.pack).unwrap();
-    let bytes = std::fs::read(&segment.path).unwrap();
+    let segment = fixture
+        .chunks()
+        .shared
+        .places
+        .find_segment(place.pack)
+        .unwrap();
+    let bytes = std::fs::read(&segment.file.as_ref().unwrap().path).unwrap();
     let named_end = match &files[2].0.body {
         crate::store::metadata::records::ContentBody::One(place) => place.end_offset(),
         other => panic!("{other:?}"),
     };
-    let path = segment.path.clone();
+    let path = segment.file.as_ref().unwrap().path.clone();
     drop(segment);
     fixture.chunks = None;
     for other in pack_files(&fixture.pack_folder()) {
