@@ -50,11 +50,13 @@ impl Follower {
 
     /// Takes over one page; nothing happens while PostgreSQL is away.
     pub(super) fn step(&mut self, place: &Place) {
-        // One statement is one snapshot: the end of the page and what is before it.
+        // One statement is one snapshot: the end of the page and what is before it. What lies in the
+        // trash is not part of what a client sees; a tomb told it that it went there.
         let question = format!(
             "SELECT 0, s.seq, 0, '' FROM space s WHERE s.id = {space} \
              UNION ALL SELECT 1, n.seq, n.id, {STATE} FROM node n, space s \
              WHERE s.id = {space} AND n.space_id = s.id AND n.seq > {cursor} AND n.seq <= s.seq \
+             AND n.parent_id IS DISTINCT FROM s.trash_id \
              UNION ALL SELECT 2, t.seq, t.node_id, t.why::text FROM tomb t, space s \
              WHERE s.id = {space} AND t.space_id = s.id AND t.seq > {cursor} AND t.seq <= s.seq \
              ORDER BY 2, 1",
@@ -102,7 +104,8 @@ impl Follower {
     pub(super) fn assert_same(&mut self, place: &Place) {
         self.step(place);
         let question = format!(
-            "SELECT n.id, n.seq, {STATE} FROM node n WHERE n.space_id = {}",
+            "SELECT n.id, n.seq, {STATE} FROM node n, space s WHERE s.id = {} AND n.space_id = s.id \
+             AND n.parent_id IS DISTINCT FROM s.trash_id",
             self.space
         );
         let answer = place.ground.postgres.ask(&place.database, &question);
