@@ -7,6 +7,8 @@
 mod claim;
 mod credentials;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -45,16 +47,16 @@ use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::history::ReadSetting;
+use crate::store::metadata::migrate::MOVED_TO;
 use crate::store::metadata::postgres::PostgresSettings;
 use crate::store::metadata::postgres::url::DatabasePassword;
 use crate::store::metadata::sqlite::SqliteSettings;
-use crate::store::metadata::turn::Duty;
 
 pub use crate::app::claim::Claim;
 
 const TOKEN_CONTEXT: &str = "nuage 2026-01 secret of app tokens";
-/// Where an installation has moved: the name of the setting in the database that it left.
-pub const MOVED_TO: &str = "moved_to";
+/// How long a server waits for the one before it to be gone.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 const SQLITE_SERVES_ONE: &str = "a SQLite database serves one server at a time";
 const FOLDER_SERVES_ONE: &str =
     "a folder of chunks serves one server at a time, also with metadata on PostgreSQL";
@@ -216,8 +218,9 @@ impl Ground {
 
     /// Takes what only one process may do where not both stores can be shared.
     ///
-    /// To be called before the packs are opened; fails with `InUse` where a server works.
-    pub async fn claim(&self, settings: &Settings) -> Result<Claim, AppError> {
+    /// To be called before the packs are opened; fails with `InUse` where a server works,
+    /// and goes on doing so for as long as `patience`: a server that has just ended may not be gone yet.
+    pub async fn claim(&self, settings: &Settings, patience: Duration) -> Result<Claim, AppError> {
         let general = &settings.general;
         match (&general.metadata, &general.chunks) {
             (MetadataPlace::Sqlite, ChunksPlace::Folder) => Ok(Claim::OfPacks),
@@ -225,7 +228,7 @@ impl Ground {
                 lock_data_folder(&self.folder).map(Claim::OfFolder)
             }
             (MetadataPlace::Postgres(_), ChunksPlace::Folder) => {
-                let turn = self.metadata.take_turn(Duty::Packs).await?;
+                let turn = claim::take_packs(&self.metadata, patience).await?;
                 let turn = turn.ok_or_else(|| AppError::InUse {
                     path: self.folder.chunks(),
                     reason: FOLDER_SERVES_ONE,
@@ -377,7 +380,7 @@ pub struct App {
 impl App {
     /// Builds everything over an open ground, which this process alone serves unless both stores are shared.
     pub async fn build(ground: Ground, settings: &Settings) -> Result<Self, AppError> {
-        let claim = ground.claim(settings).await?;
+        let claim = ground.claim(settings, CLAIM_PATIENCE).await?;
         let history_id = hex::encode(rand::random::<[u8; 16]>());
         ground.metadata.write(NameHistory { history_id }).await?;
         let chunks = tokio::task::block_in_place(|| ground.open_chunks(settings))?;

@@ -19,9 +19,12 @@ use crate::app::SQLITE_SERVES_ONE;
 use crate::app::file_error;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::turn::Duty;
 use crate::store::metadata::turn::Turn;
 
+/// How long a turn that is not free is left alone.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How often a turn that was lost is asked for again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How long another session may have the lock before it counts as another server: our own former
@@ -59,6 +62,21 @@ impl Claim {
                 None => return,
             }
         }
+    }
+}
+
+/// Takes the turn to write to a folder of packs, as soon as it is free; `None`: it is not, for as long as `patience`.
+pub(super) async fn take_packs(
+    metadata: &MetadataStore,
+    patience: Duration,
+) -> StoreResult<Option<Turn>> {
+    let began = Instant::now();
+    loop {
+        let turn = metadata.take_turn(Duty::Packs).await?;
+        if turn.is_some() || began.elapsed() >= patience {
+            return Ok(turn);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -1,29 +1,23 @@
 //! `nuage-server backup` and `restore`, with how far they are on the standard error.
 
-use std::io::IsTerminal;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
-use std::time::Instant;
 
 use clap::Args;
 
 use crate::app::Ground;
 use crate::cli::Context;
 use crate::cli::error::CliError;
+use crate::cli::meter::Meter;
+use crate::cli::meter::rate;
+use crate::cli::meter::span;
 use crate::cli::output::print_line;
-use crate::cli::output::say;
 use crate::config::ChunksPlace;
 use crate::config::MetadataPlace;
 use crate::jobs::backup::Progress;
 use crate::jobs::backup::backup;
 use crate::jobs::backup::restore;
 use crate::size::ByteSize;
-
-/// How often a line about the progress is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
-/// How often the line at a terminal is written anew.
-const REWRITE_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -43,16 +37,21 @@ impl Backup {
     pub(super) async fn run(&self, context: &Context, ground: &Ground) -> Result<(), CliError> {
         require_embedded(context)?;
         let mut meter = Meter::begin();
+        let mut last = Progress::default();
         let about = backup(
             &ground.metadata,
             &ground.folder,
             &self.folder,
             &ground.clock,
-            |progress| meter.show(progress),
+            |progress| {
+                last = progress;
+                meter.show(|took| line(progress, took));
+            },
         )
         .await;
-        let copied = meter.end();
+        meter.end();
         let about = about?;
+        let copied = ByteSize::from_bytes(last.copied_bytes).rounded();
         print_line(&format!(
             "{}: {} packs, {}, of which {copied} were copied now",
             self.folder.display(),
@@ -68,7 +67,7 @@ impl Restore {
         require_embedded(context)?;
         let mut meter = Meter::begin();
         let restored = restore(&self.folder, &context.folder, |progress| {
-            meter.show(progress);
+            meter.show(|took| line(progress, took));
         })
         .await;
         meter.end();
@@ -96,64 +95,11 @@ fn require_embedded(context: &Context) -> Result<(), CliError> {
 }
 
 /// Says how far a copy is, how fast, and how long it will still take.
-struct Meter {
-    began: Instant,
-    shown: Option<Instant>,
-    last: Progress,
-    is_terminal: bool,
-}
-
-impl Meter {
-    fn begin() -> Self {
-        Self {
-            began: Instant::now(),
-            shown: None,
-            last: Progress::default(),
-            is_terminal: std::io::stderr().is_terminal(),
-        }
-    }
-
-    fn show(&mut self, progress: Progress) {
-        self.last = progress;
-        let now = Instant::now();
-        let every = if self.is_terminal {
-            REWRITE_EVERY
-        } else {
-            LINE_EVERY
-        };
-        let begun = self.shown.unwrap_or(self.began);
-        if now.duration_since(begun) < every {
-            return;
-        }
-        self.shown = Some(now);
-        let line = line(progress, self.began.elapsed());
-        if self.is_terminal {
-            let mut out = std::io::stderr();
-            // If nobody sees it, nothing is lost.
-            drop(write!(out, "\r{line}\u{1b}[K").and_then(|()| out.flush()));
-        } else {
-            say(&line);
-        }
-    }
-
-    /// Ends the line at the terminal and returns what was copied, for people.
-    fn end(self) -> String {
-        if self.is_terminal && self.shown.is_some() {
-            say("");
-        }
-        ByteSize::from_bytes(self.last.copied_bytes).rounded()
-    }
-}
-
-fn line(progress: Progress, took: Duration) -> String {
+pub(super) fn line(progress: Progress, took: Duration) -> String {
     let size = |bytes| ByteSize::from_bytes(bytes).rounded();
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
-    let per_second = progress.copied_bytes.saturating_mul(1_000) / millis;
     let left_bytes = progress.bytes_total.saturating_sub(progress.bytes);
-    let left = match left_bytes.checked_div(per_second) {
-        None => String::new(),
-        Some(seconds) => format!(", {} left", span(seconds)),
-    };
+    let (per_second, seconds_left) = rate(progress.copied_bytes, left_bytes, took);
+    let left = seconds_left.map_or_else(String::new, |seconds| format!(", {} left", span(seconds)));
     format!(
         "{} of {}, {} of {} packs, {}/s{left}",
         size(progress.bytes),
@@ -162,15 +108,6 @@ fn line(progress: Progress, took: Duration) -> String {
         progress.packs_total,
         size(per_second),
     )
-}
-
-/// Writes a span of time with its two largest units.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-    }
 }
 
 #[cfg(test)]

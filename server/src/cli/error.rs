@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::http::tls::TlsError;
 use crate::identity::error::AdminError;
 use crate::jobs::backup::BackupError;
+use crate::jobs::moving::MoveError;
 use crate::jobs::requests::RequestError;
 use crate::jobs::schedule::JobFault;
 use crate::store::chunks::ChunkError;
@@ -67,6 +68,29 @@ pub(super) enum CliError {
         /// Where its chunks are.
         chunks: String,
     },
+    /// The destination of a move is not understood. It is not repeated: it may hold a password.
+    #[error(
+        "--to is not understood: write METADATA,CHUNKS, such as \
+         postgres://user@host/database,s3://bucket/prefix or postgres://user@host/database,folder"
+    )]
+    BadDestination,
+    /// Only what lies in a data folder can be moved.
+    #[error(
+        "the settings say metadata = \"{metadata}\" and chunks = \"{chunks}\": a move begins at \"sqlite\" and \"folder\". \
+         Write the new settings when it is done"
+    )]
+    MovesFromAFolder {
+        /// Where the metadata is.
+        metadata: String,
+        /// Where the chunks are.
+        chunks: String,
+    },
+    /// A server works on what should be moved.
+    #[error("a server is running on this data: stop it first")]
+    ServerRuns,
+    /// Packs could not be moved.
+    #[error(transparent)]
+    Move(#[from] MoveError),
     /// Threads cannot be started.
     #[error("the program cannot start its threads: {0}")]
     Runtime(#[source] io::Error),
@@ -103,7 +127,7 @@ impl CliError {
     /// Returns with what the process ends.
     pub(super) fn exit_code(&self) -> ExitCode {
         let code = match self {
-            Self::Config(_) => WRONG_USAGE,
+            Self::Config(_) | Self::BadDestination => WRONG_USAGE,
             Self::App(AppError::Store(StoreError::NewerSchema { .. }))
             | Self::Backup(BackupError::Store(StoreError::NewerSchema { .. })) => NEWER_DATA,
             Self::App(_)
@@ -115,6 +139,9 @@ impl CliError {
             | Self::Figures(_)
             | Self::Listen { .. }
             | Self::NotEmbedded { .. }
+            | Self::MovesFromAFolder { .. }
+            | Self::ServerRuns
+            | Self::Move(_)
             | Self::Runtime(_)
             | Self::Terminal(_)
             | Self::NotConfirmable

@@ -12,6 +12,8 @@ mod check;
 mod collect;
 mod error;
 mod group;
+mod meter;
+mod migrate;
 mod output;
 mod packs;
 mod password;
@@ -108,6 +110,11 @@ enum OnGround {
     Check(check::Check),
     /// Deletes bytes that nothing names any more; the server does so by itself now and then.
     Gc(collect::Collect),
+    /// Moves an installation from its data folder to PostgreSQL and S3, where several servers can share it.
+    ///
+    /// The server must be stopped. Every pack and every row is compared with its original. If the command is
+    /// interrupted, the same command goes on where it was. At the end it prints the settings to write.
+    Migrate(migrate::Migrate),
 }
 
 impl OnGround {
@@ -124,6 +131,7 @@ impl OnGround {
             | Self::Backup(_)
             | Self::Check(_)
             | Self::Gc(_) => Expectation::Exists,
+            Self::Migrate(_) => Expectation::MayHaveMoved,
         }
     }
 
@@ -135,6 +143,7 @@ impl OnGround {
             Self::Quota(command) => command.run(context, ground).await?,
             Self::Backup(command) => command.run(context, ground).await?,
             Self::Gc(command) => command.run(context, ground).await?,
+            Self::Migrate(command) => command.run(context, ground).await?,
             Self::Check(command) => return command.run(context, ground).await,
         }
         Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! Commands that work on the packs: they take them, or ask the server that runs the jobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -38,7 +39,7 @@ impl Packs {
     /// Takes the packs and the turn to work on them, if no server has them. Blocks for a moment.
     pub(super) async fn take(context: &Context, ground: &Ground) -> Result<Self, CliError> {
         let settings = &context.settings;
-        let claim = match ground.claim(settings).await {
+        let claim = match ground.claim(settings, Duration::ZERO).await {
             Ok(claim) => claim,
             Err(AppError::InUse { .. }) => return Ok(Self::OfAServer),
             Err(error) => return Err(error.into()),

@@ -326,6 +326,10 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
             "The server’s storage is full; reading and deleting still work.",
             "Le stockage du serveur est plein ; la lecture et la suppression restent possibles.",
         ),
+        error @ FilesError::Unavailable(_) if error.may_have_happened() => fixed(
+            "Storage did not confirm the change; look whether it was made.",
+            "Le stockage n’a pas confirmé la modification ; vérifiez si elle a été faite.",
+        ),
         FilesError::Unavailable(_) => fixed(
             "Storage is temporarily not available; nothing was changed.",
             "Le stockage est momentanément indisponible ; rien n’a été modifié.",

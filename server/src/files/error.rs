@@ -115,7 +115,7 @@ pub enum FilesError {
     /// The server's disk is nearly full; reading and deleting still work.
     #[error("the server's storage is full")]
     StorageFull,
-    /// Storage failed or is too busy; nothing was changed.
+    /// Storage failed or is too busy; nothing was changed, unless [`may_have_happened`](Self::may_have_happened).
     #[error("storage is unavailable")]
     Unavailable(#[source] StoreError),
     /// The bytes of this content cannot be read or are damaged.
@@ -124,6 +124,13 @@ pub enum FilesError {
         /// The path asked for.
         path: NodePath,
     },
+}
+
+impl FilesError {
+    /// Returns whether the change may have been made all the same: the database went away in the middle of its commit.
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Unavailable(StoreError::Unknown(_)))
+    }
 }
 
 /// Puts a path to what the store says, as a value for `map_err`.

@@ -50,6 +50,7 @@ mod segment;
 mod stale;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod uploads;
 mod verify;
 mod wait;
@@ -103,6 +104,8 @@ pub use crate::store::chunks::home::S3_HOT_BYTES_MAX;
 pub use crate::store::chunks::home::S3Credentials;
 pub use crate::store::chunks::home::S3Settings;
 pub use crate::store::chunks::ingest::Ingest;
+pub use crate::store::chunks::transfer::PackTransfer;
+pub use crate::store::chunks::transfer::ProvenPack;
 pub use crate::store::chunks::verify::HurtContent;
 pub use crate::store::chunks::verify::HurtFile;
 pub use crate::store::chunks::verify::PackDamage;

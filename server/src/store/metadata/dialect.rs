@@ -16,8 +16,28 @@ const SCRATCH: &str = "\
 CREATE TEMP TABLE copied (old_id {INT} PRIMARY KEY, ordinal {INT} NOT NULL){SCRATCH};
 CREATE TEMP TABLE carried (old_id {INT} PRIMARY KEY, new_id {INT}, ordinal {INT} NOT NULL){SCRATCH};";
 
+/// One step of the schema.
+pub(crate) struct Migration {
+    /// Its statements, with placeholders.
+    pub(crate) text: &'static str,
+    /// The oldest version whose program can work on a database that has this one: a step that only adds
+    /// names an older version, one that changes what is there names itself.
+    pub(crate) oldest: usize,
+}
+
 /// The migrations in order; the first is version 1.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_core.sql")];
+///
+/// Servers of two neighbouring releases must be able to run side by side: a release
+/// takes away only what the one before it did not use any more.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    text: include_str!("../../../migrations/0001_core.sql"),
+    oldest: 1,
+}];
+
+/// Returns the oldest version whose program can work on a database of this program's version.
+pub(crate) fn oldest_beside() -> usize {
+    MIGRATIONS.last().map_or(0, |newest| newest.oldest)
+}
 
 impl Engine {
     /// Fills the placeholders of a migration.

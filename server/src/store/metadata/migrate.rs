@@ -6,8 +6,8 @@
 //!
 //! # Always true
 //!
-//! * The source is read on one snapshot and never changed. Nothing may write to it
-//!   meanwhile: the caller holds the data folder.
+//! * The source is read in one transaction that keeps every writer out, commands included, and
+//!   that ends with a mark ([`MOVED_TO`]): an installation that has moved is not used again by mistake.
 //! * A database that is only partly filled is refused by every server, until the
 //!   comparison has succeeded, and takes rows of no other source.
 //! * Which tables and columns there are is asked of the source, so none can be forgotten.
@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::pin_mut;
@@ -26,6 +27,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::types::Type;
 
+use crate::store::metadata::backup::ReadHistoryId;
 use crate::store::metadata::dialect;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -34,6 +36,8 @@ use crate::store::metadata::postgres::PostgresSettings;
 use crate::store::metadata::postgres::connect::store_error;
 use crate::store::metadata::postgres::transaction::OwnedValue;
 
+/// How long the source is waited for, if somebody writes to it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows of one page.
 const PAGE_ROWS: usize = 1_000;
 
@@ -59,18 +63,61 @@ pub enum MigrationPhase {
     Comparing,
 }
 
+/// Where an installation has moved: the name of the setting in the database that it left.
+pub const MOVED_TO: &str = "moved_to";
+
+/// How a move ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrated {
+    /// Every row was copied and compared with its original.
+    Now {
+        /// How many rows there are.
+        rows: u64,
+    },
+    /// The database holds this installation whole, from a move before.
+    Before,
+}
+
 /// Moves everything that the SQLite file at `source` holds into the database at `url`.
 ///
-/// The database must be empty or partly filled from the same source. Returns how
-/// many rows it holds in all, each compared with its original.
+/// The database must be empty or filled, in part or whole, from the same source. Where
+/// it went is noted in the source as `moved_to`.
 pub async fn migrate_to_postgres(
     source: &Path,
-    url: &str,
-    settings: &PostgresSettings,
+    (url, settings): (&str, &PostgresSettings),
+    moved_to: &str,
+    report: &mut (dyn FnMut(&MigrationProgress) + Send),
+) -> StoreResult<Migrated> {
+    let source = Source::open(source.to_owned()).await?;
+    let migrated = match Postgres::open_to_fill(url, settings, &source.name).await {
+        Ok(target) => Migrated::Now {
+            rows: fill(&source, &target, report).await?,
+        },
+        Err(refused) if holds(url, settings, &source.name).await => {
+            tracing::debug!(%refused, "the move was done before and is only noted now");
+            Migrated::Before
+        }
+        Err(refused) => return Err(refused),
+    };
+    source.note_moved(moved_to.to_owned()).await?;
+    Ok(migrated)
+}
+
+/// Returns whether a database holds all of a line of history.
+async fn holds(url: &str, settings: &PostgresSettings, name: &str) -> bool {
+    let Ok(target) = Postgres::open(url, settings).await else {
+        return false;
+    };
+    let held = target.read(ReadHistoryId).await;
+    target.close();
+    !name.is_empty() && matches!(held, Ok(Some(held)) if held == name)
+}
+
+async fn fill(
+    source: &Source,
+    target: &Postgres,
     report: &mut (dyn FnMut(&MigrationProgress) + Send),
 ) -> StoreResult<u64> {
-    let source = Source::open(source.to_owned()).await?;
-    let target = Postgres::open_to_fill(url, settings, &source.name).await?;
     let client = target.connection().await?;
     let mut progress = MigrationProgress {
         phase: MigrationPhase::Copying,
@@ -79,12 +126,12 @@ pub async fn migrate_to_postgres(
         rows_total: source.tables.iter().map(|table| table.rows).sum(),
     };
     for table in &source.tables {
-        copy(&source, table, &client, &mut progress, report).await?;
+        copy(source, table, &client, &mut progress, report).await?;
     }
     progress.phase = MigrationPhase::Comparing;
     progress.rows_done = 0;
     for table in &source.tables {
-        compare(&source, table, &client, &mut progress, report).await?;
+        compare(source, table, &client, &mut progress, report).await?;
     }
     client
         .batch_execute("ANALYZE; UPDATE schema_version SET filled_from = NULL")
@@ -284,7 +331,7 @@ fn read_line(table: &Table, row: &tokio_postgres::Row) -> StoreResult<Line> {
     cells.collect::<Result<_, _>>().map_err(fault)
 }
 
-/// The SQLite file, on one snapshot.
+/// The SQLite file, in one transaction that keeps writers out.
 #[derive(Debug)]
 struct Source {
     connection: Arc<Mutex<Connection>>,
@@ -299,9 +346,8 @@ impl Source {
             let fault = |error: rusqlite::Error| StoreError::Database(error.to_string());
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
             let connection = Connection::open_with_flags(&file, flags).map_err(fault)?;
-            connection
-                .execute_batch("PRAGMA query_only = ON; BEGIN DEFERRED")
-                .map_err(fault)?;
+            connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
             let version: i64 = connection
                 .query_row("PRAGMA user_version", [], |row| row.get(0))
                 .map_err(fault)?;
@@ -328,6 +374,24 @@ impl Source {
                 tables,
                 name,
             })
+        })
+        .await
+    }
+
+    /// Writes down that the installation is elsewhere now, and lets writers in again.
+    async fn note_moved(&self, to: String) -> StoreResult<()> {
+        let connection = Arc::clone(&self.connection);
+        on_a_thread(move || {
+            let fault = |error: rusqlite::Error| StoreError::Database(error.to_string());
+            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            connection
+                .execute(
+                    "INSERT INTO setting (name, value) VALUES ($1, $2) \
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [MOVED_TO, &to],
+                )
+                .map_err(fault)?;
+            connection.execute_batch("COMMIT").map_err(fault)
         })
         .await
     }

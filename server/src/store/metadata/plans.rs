@@ -56,6 +56,7 @@ const WHOLE_STORE: &[(&str, &str)] = &[
     ("migrate.rs", "moves everything, once"),
     ("schema.rs", "PostgreSQL's own, at start"),
     ("numbers.rs", "PostgreSQL's own, one row by its key"),
+    ("postgres.rs", "PostgreSQL's own, a lock"),
     ("tests.rs", "tests"),
     ("test_server.rs", "tests"),
     ("transaction.rs", "no statements"),

@@ -646,9 +646,9 @@ fn migrate(connection: &mut Connection) -> StoreResult<()> {
             known: newest as u64,
         });
     }
-    for text in dialect::MIGRATIONS.iter().skip(found) {
+    for migration in dialect::MIGRATIONS.iter().skip(found) {
         connection
-            .execute_batch(&Engine::Sqlite.migration(text))
+            .execute_batch(&Engine::Sqlite.migration(migration.text))
             .map_err(|e| store_error(&e))?;
     }
     connection

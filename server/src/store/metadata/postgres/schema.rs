@@ -1,7 +1,9 @@
 //! What a database must be before operations run on it: safe, and of the right form.
 //!
 //! Several servers may start at once: the whole migration is one transaction under an
-//! advisory lock, so that one does it and the others find it done.
+//! advisory lock, so that one does it and the others find it done. Servers of the release
+//! before may run meanwhile and start again afterwards: the database says which
+//! versions can still work on it (`schema_version.oldest`).
 
 use deadpool_postgres::ClientWrapper;
 
@@ -98,29 +100,39 @@ async fn migrate_locked(client: &ClientWrapper, expectation: Expectation<'_>) ->
             "BEGIN; SELECT pg_advisory_xact_lock(474349627237); \
              CREATE TABLE IF NOT EXISTS schema_version \
              (version BIGINT NOT NULL, filled_from TEXT); \
+             ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS oldest BIGINT; \
              INSERT INTO schema_version (version) \
              SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
         )
         .await
         .map_err(fault)?;
     let row = client
-        .query_one("SELECT version, filled_from FROM schema_version", &[])
+        .query_one(
+            "SELECT version, filled_from, oldest FROM schema_version",
+            &[],
+        )
         .await
         .map_err(fault)?;
     let version: i64 = row.try_get(0).map_err(fault)?;
     let filled_from: Option<String> = row.try_get(1).map_err(fault)?;
     let found = usize::try_from(version).unwrap_or(usize::MAX);
     let newest = dialect::MIGRATIONS.len();
+    let oldest: Option<i64> = row.try_get(2).map_err(fault)?;
+    refuse_other_content(found, filled_from.as_deref(), expectation)?;
     if found > newest {
+        let oldest = oldest.and_then(|oldest| usize::try_from(oldest).ok());
+        if oldest.is_some_and(|oldest| oldest <= newest) {
+            tracing::info!(found, newest, "a newer server has added to the schema");
+            return Ok(());
+        }
         return Err(StoreError::NewerSchema {
             found: found as u64,
             known: newest as u64,
         });
     }
-    refuse_other_content(found, filled_from.as_deref(), expectation)?;
-    for text in dialect::MIGRATIONS.iter().skip(found) {
+    for migration in dialect::MIGRATIONS.iter().skip(found) {
         client
-            .batch_execute(&Engine::Postgres.migration(text))
+            .batch_execute(&Engine::Postgres.migration(migration.text))
             .await
             .map_err(fault)?;
     }
@@ -130,8 +142,12 @@ async fn migrate_locked(client: &ClientWrapper, expectation: Expectation<'_>) ->
     };
     client
         .execute(
-            "UPDATE schema_version SET version = $1, filled_from = $2",
-            &[&i64::try_from(newest).unwrap_or(i64::MAX), &source],
+            "UPDATE schema_version SET version = $1, filled_from = $2, oldest = $3",
+            &[
+                &i64::try_from(newest).unwrap_or(i64::MAX),
+                &source,
+                &i64::try_from(dialect::oldest_beside()).unwrap_or(i64::MAX),
+            ],
         )
         .await
         .map_err(fault)?;

@@ -14,6 +14,8 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::ReadSetting;
 use crate::store::metadata::history::WriteSetting;
+use crate::store::metadata::migrate::MOVED_TO;
+use crate::store::metadata::migrate::Migrated;
 use crate::store::metadata::migrate::MigrationPhase;
 use crate::store::metadata::migrate::migrate_to_postgres;
 use crate::store::metadata::postgres::PostgresSettings;
@@ -82,10 +84,19 @@ async fn a_server_that_would_lose_acknowledged_writes_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_version_is_refused() {
+async fn a_database_of_a_newer_version_is_refused_unless_it_says_that_this_one_can_use_it() {
     let url = database().await;
     open_postgres(&url).await.close();
-    sql(&url, "UPDATE schema_version SET version = version + 1").await;
+    // A newer server has only added something, while this one may still run.
+    sql(
+        &url,
+        "UPDATE schema_version SET version = version + 1; ALTER TABLE node ADD COLUMN more BIGINT",
+    )
+    .await;
+    let beside = open_postgres(&url).await;
+    beside.write(account("ana")).await.unwrap();
+    beside.close();
+    sql(&url, "UPDATE schema_version SET oldest = version").await;
 
     let opened = MetadataStore::open_postgres(&url, &PostgresSettings::default()).await;
 
@@ -329,10 +340,11 @@ async fn a_move_that_was_interrupted_goes_on_and_ends_with_the_same_rows() {
         let is_half_way = progress.table == "node" && progress.rows_done > 0 && pages > 3;
         assert!(!is_half_way, "stopped on purpose");
     };
+    let target = (url.as_str(), &settings);
     let first = std::panic::AssertUnwindSafe(migrate_to_postgres(
         &file,
-        &url,
-        &settings,
+        target,
+        "elsewhere",
         &mut stop_in_nodes,
     ));
     let stopped = futures_util::FutureExt::catch_unwind(first).await;
@@ -343,9 +355,12 @@ async fn a_move_that_was_interrupted_goes_on_and_ends_with_the_same_rows() {
     let mut watch = |progress: &crate::store::metadata::migrate::MigrationProgress| {
         seen.push((progress.phase, progress.rows_done, progress.rows_total));
     };
-    let rows = migrate_to_postgres(&file, &url, &settings, &mut watch)
+    let migrated = migrate_to_postgres(&file, target, "elsewhere", &mut watch)
         .await
         .unwrap();
+    let Migrated::Now { rows } = migrated else {
+        panic!("{migrated:?}")
+    };
 
     let (phase, done, total) = seen.pop().unwrap();
     assert_eq!(
@@ -359,6 +374,14 @@ async fn a_move_that_was_interrupted_goes_on_and_ends_with_the_same_rows() {
     assert!(found.is_some());
     let next = moved.write(account("next")).await.unwrap();
     assert_eq!(next.id.0, 701, "numbers go on where they were");
-    let again = migrate_to_postgres(&file, &url, &settings, &mut |_| {}).await;
-    assert!(again.unwrap_err().to_string().contains("an installation"));
+    let left = MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap();
+    let moved_to = left.read(ReadSetting(MOVED_TO)).await.unwrap();
+    assert_eq!(moved_to.as_deref(), Some("elsewhere"));
+    // Cut off before the note: what is there already is recognised.
+    let again = migrate_to_postgres(&file, target, "elsewhere", &mut |_| {}).await;
+    assert_eq!(again.unwrap(), Migrated::Before);
+    let other = WriteSetting("history_id", "another line of history".into());
+    left.write(other).await.unwrap();
+    let other = migrate_to_postgres(&file, target, "elsewhere", &mut |_| {}).await;
+    assert!(other.unwrap_err().to_string().contains("an installation"));
 }
