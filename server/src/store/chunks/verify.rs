@@ -294,6 +294,9 @@ pub(super) async fn read_footer(
     size_bytes: u64,
 ) -> Result<(Footer, u64), ChunkError> {
     let damaged = |what: &dyn std::fmt::Display| ChunkError::Damaged(format!("footer: {what}"));
+    if size_bytes <= PACK_HEADER_BYTES as u64 {
+        return Err(damaged(&"the pack has none"));
+    }
     let tail = size_bytes.saturating_sub(8)..size_bytes;
     let read = async |range| {
         let read = shared.objects.read_past_cache(uuid, range).await;
@@ -619,7 +622,10 @@ impl Audit<'_> {
                 row.ok_or_else(|| ChunkError::Damaged(format!("pack {} is unknown", pack.0)))?;
             let size_bytes = match row.state {
                 // Complete, but the server that made it has not noted that yet.
-                PackState::Open => self.shared.objects.size(&row.uuid).await?.unwrap_or(0),
+                PackState::Open => {
+                    let size_bytes = self.shared.objects.size(&row.uuid).await?;
+                    size_bytes.ok_or_else(|| ObjectFault::Missing.or_missing(&row.uuid))?
+                }
                 PackState::Sealed | PackState::Moved | PackState::Gone => row.size_bytes,
             };
             read_footer(self.shared, &row.uuid, size_bytes)

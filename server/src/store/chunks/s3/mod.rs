@@ -30,8 +30,8 @@ use crate::store::chunks::s3::http::Connector;
 
 /// Threads that carry requests and their answers.
 const THREADS: usize = 2;
-/// How long a request is repeated that failed; what is under way then may yet end.
-const REPEAT_FOR: Duration = Duration::from_secs(12);
+/// How long a request is repeated that failed; what is under way then may yet end. Tests do not wait.
+const REPEAT_FOR: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 12 });
 /// The first pause between two tries.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two tries.

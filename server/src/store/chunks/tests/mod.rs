@@ -3,6 +3,8 @@
 mod collect;
 mod crash;
 mod ingest;
+mod s3;
+mod s3_server;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -28,6 +30,8 @@ use crate::store::chunks::Ingested;
 use crate::store::chunks::PackHome;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
+use crate::store::chunks::tests::s3_server::S3Server;
+use crate::store::chunks::tests::s3_server::packs_below;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::contents::OpenFile;
@@ -77,6 +81,9 @@ struct Fixture {
     clock: Clock,
     clock_file: std::path::PathBuf,
     segment_bytes: u64,
+    hot_bytes_max: usize,
+    /// Where packs are objects.
+    server: Option<S3Server>,
     folder: tempfile::TempDir,
 }
 
@@ -99,7 +106,16 @@ impl Fixture {
         Self::on(Arc::new(SystemDisk)).await
     }
 
+    /// On a real S3 server.
+    async fn on_s3() -> Self {
+        Self::on_home(Arc::new(SystemDisk), true).await
+    }
+
     async fn on(disk: Arc<dyn Disk>) -> Self {
+        Self::on_home(disk, false).await
+    }
+
+    async fn on_home(disk: Arc<dyn Disk>, is_on_s3: bool) -> Self {
         // In memory where that is possible: what is tested is order, not the disk.
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() {
@@ -119,10 +135,17 @@ impl Fixture {
             clock: Clock::moved_by_file(clock_file.clone()),
             clock_file,
             segment_bytes: super::SEGMENT_BYTES,
+            // Small, so that small bodies become packs on both homes alike.
+            hot_bytes_max: FOLDER_HOT_BYTES_MAX,
+            server: is_on_s3.then(|| S3Server::start(&folder.path().join("s3"))),
             folder,
         };
         fixture.open_on(disk);
         fixture
+    }
+
+    fn cache_folder(&self) -> PathBuf {
+        self.folder.path().join("cache")
     }
 
     fn pack_folder(&self) -> PathBuf {
@@ -131,8 +154,11 @@ impl Fixture {
 
     fn settings(&self) -> ChunkSettings {
         ChunkSettings {
-            home: PackHome::Folder(self.pack_folder()),
-            hot_bytes_max: FOLDER_HOT_BYTES_MAX,
+            home: match &self.server {
+                None => PackHome::Folder(self.pack_folder()),
+                Some(server) => PackHome::S3(server.settings("some/where", self.cache_folder())),
+            },
+            hot_bytes_max: self.hot_bytes_max,
             upload_memory_bytes: 64 << 20,
             cache_bytes: 4 << 20,
             free_bytes_min: 0,
@@ -262,16 +288,22 @@ impl Fixture {
 
     /// Returns the bytes of all pack files together.
     fn pack_bytes(&self) -> u64 {
-        let mut bytes = 0;
-        for entry in std::fs::read_dir(self.pack_folder()).unwrap() {
-            let folder = entry.unwrap().path();
-            if folder.is_dir() {
-                for file in std::fs::read_dir(folder).unwrap() {
-                    bytes += file.unwrap().metadata().unwrap().len();
-                }
-            }
+        let packs = match &self.server {
+            None => packs_below(&self.pack_folder()),
+            Some(server) => server.packs(),
+        };
+        packs
+            .iter()
+            .map(|pack| pack.metadata().unwrap().len())
+            .sum()
+    }
+
+    /// Returns the number of packs.
+    fn packs(&self) -> usize {
+        match &self.server {
+            None => packs_below(&self.pack_folder()).len(),
+            Some(server) => server.packs().len(),
         }
-        bytes
     }
 }
 
@@ -285,6 +317,15 @@ impl Operation for LosePacks {
         tx.execute("DELETE FROM pack WHERE state = 1", &[]).await?;
         Ok(())
     }
+}
+
+/// Runs a test on both homes of packs.
+fn on_both(test: impl AsyncFn(Fixture)) {
+    run(async {
+        test(Fixture::new().await).await;
+        println!("and now on S3");
+        test(Fixture::on_s3().await).await;
+    });
 }
 
 async fn by_node(fixture: &Fixture, node: &Node) -> Content {
