@@ -3,14 +3,6 @@
 # missing. Tests whose program is still missing afterwards fail and say so (see tests/tests/clients).
 set -eu
 
-# The S3 store of the tests speaks real HTTP, needs cargo alone, and takes writes quickly. It lies outside target/, so
-# that a clean build need not build it again.
-store="${NUAGE_TEST_TOOLS:-$HOME/.cache/nuage-tests}"
-if [ ! -x "$store/bin/s3s-fs" ]; then
-    echo "tests: installing s3s-fs into $store"
-    "${CARGO:-cargo}" install --quiet --locked --root "$store" --version 0.14.1 --features binary s3s-fs
-fi
-
 packages=""
 need() { # need PROGRAM PACKAGE
     if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; then
@@ -29,11 +21,12 @@ need gcc gcc
 set -- /usr/lib/postgresql/*/bin/initdb
 [ -x "$1" ] || packages="$packages postgresql"
 
-# An S3 server over HTTP that comes by cargo, in a place of its own.
+# The S3 store of the tests speaks real HTTP, needs cargo alone, and takes writes quickly. It lies outside target/, so
+# that a clean build need not build it again.
 programs="${XDG_CACHE_HOME:-$HOME/.cache}/nuage-tests"
 if [ ! -x "$programs/bin/s3s-fs" ]; then
     echo "tests: installing s3s-fs"
-    cargo install s3s-fs --features binary --version 0.14.1 --locked --quiet --root "$programs"
+    "${CARGO:-cargo}" install s3s-fs --features binary --version 0.14.1 --locked --quiet --root "$programs"
 fi
 
 [ -n "$packages" ] || exit 0

@@ -132,13 +132,14 @@ impl ObjectStore {
 
 /// Where `tests/install-packages.sh` puts it.
 fn program() -> PathBuf {
-    let tools = std::env::var_os("NUAGE_TEST_TOOLS").map_or_else(
+    let caches = std::env::var_os("XDG_CACHE_HOME").map_or_else(
         || {
             let home = std::env::var_os("HOME").unwrap_or_default();
-            PathBuf::from(home).join(".cache/nuage-tests")
+            PathBuf::from(home).join(".cache")
         },
         PathBuf::from,
     );
+    let tools = caches.join("nuage-tests");
     let program = tools.join("bin/s3s-fs");
     assert!(
         program.exists(),
