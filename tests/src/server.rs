@@ -563,10 +563,22 @@ impl TestServer {
         self.status_field("VmRSS:")
     }
 
-    /// Returns the most memory that it had since it started, in bytes (RSS).
+    /// Returns the most memory that it had since it started or the peak was restarted, in bytes (RSS).
     #[track_caller]
     pub fn memory_peak_bytes(&self) -> u64 {
         self.status_field("VmHWM:")
+    }
+
+    /// Lets [`Self::memory_peak_bytes`] begin anew; returns the memory that it has now, in bytes (RSS).
+    #[track_caller]
+    pub fn restart_memory_peak(&self) -> u64 {
+        // 5 resets the peak: proc(5), /proc/pid/clear_refs.
+        fs::write(
+            format!("/proc/{}/clear_refs", self.pid().as_raw_nonzero()),
+            "5",
+        )
+        .expect("the process runs");
+        self.status_field("VmRSS:")
     }
 
     /// Returns its processor time so far, user and system.

@@ -30,6 +30,8 @@ use crate::jobs::moving::move_packs;
 use crate::store::chunks::PackHome;
 use crate::store::chunks::PackTransfer;
 use crate::store::metadata::backup::NameHistory;
+use crate::store::metadata::history::ReadSetting;
+use crate::store::metadata::migrate::MOVED_TO;
 use crate::store::metadata::migrate::Migrated;
 use crate::store::metadata::migrate::MigrationPhase;
 use crate::store::metadata::migrate::MigrationProgress;
@@ -93,6 +95,13 @@ impl Migrate {
                 chunks: from.chunks.to_string(),
             });
         }
+        let place = format!("{url} and {chunks}");
+        if let Some(to) = ground.metadata.read(ReadSetting(MOVED_TO)).await? {
+            if to != place {
+                return Err(AppError::Moved { to }.into());
+            }
+            return self.print_settings(context, url, chunks);
+        }
         let postgres = postgres_settings(&ground.folder, &context.settings)?;
         let home = pack_home(&ground.folder, &context.settings, &chunks)?;
         // Its lock keeps servers out until this is done; opening it seals what a crash left open.
@@ -107,6 +116,7 @@ impl Migrate {
         let mut teller = Teller::new(self.json);
         if let PackHome::S3(s3) = &home {
             let transfer = PackTransfer::new(ground.folder.chunks(), s3)?;
+            transfer.refuse_foreign(&ground.metadata).await?;
             let endpoint = s3.endpoint.as_deref().unwrap_or("aws");
             let head = format!("{home} at {endpoint} {history_id}");
             let journal = ground.folder.move_journal();
@@ -116,7 +126,6 @@ impl Migrate {
             let moved = moved.await?;
             teller.end_of_packs(moved);
         }
-        let place = format!("{url} and {chunks}");
         let database = ground.folder.database();
         let migrated = migrate_to_postgres(
             &database,

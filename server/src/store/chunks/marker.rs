@@ -65,6 +65,24 @@ pub(super) async fn check(
     }
 }
 
+/// Fails where a store has the mark of another installation; marks nothing.
+pub(super) async fn refuse_foreign(
+    objects: &Objects,
+    name: &str,
+    place: &str,
+    metadata: &MetadataStore,
+) -> Result<(), ChunkError> {
+    let Some(found) = read(objects, name, place).await? else {
+        return Ok(());
+    };
+    let (expected, _) = metadata.read(ReadChunkStore).await?;
+    if expected.is_some_and(|(expected, _)| expected == found) {
+        Ok(())
+    } else {
+        Err(foreign(place))
+    }
+}
+
 async fn read(objects: &Objects, name: &str, place: &str) -> Result<Option<String>, ChunkError> {
     let Some(bytes) = objects.read_note(name).await? else {
         return Ok(None);

@@ -129,7 +129,7 @@ impl Objects {
         }
     }
 
-    fn pack_key(&self, uuid: &[u8; 16]) -> Key {
+    pub(super) fn pack_key(&self, uuid: &[u8; 16]) -> Key {
         self.key(&pack_location(uuid).display().to_string())
     }
 

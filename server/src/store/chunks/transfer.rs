@@ -13,18 +13,23 @@ use object_store::ObjectStoreExt;
 use object_store::PutPayload;
 
 use crate::store::chunks::ChunkError;
+use crate::store::chunks::PackHome;
 use crate::store::chunks::S3Settings;
 use crate::store::chunks::file_error;
+use crate::store::chunks::marker;
+use crate::store::chunks::objects::Objects;
 use crate::store::chunks::pack_location;
 use crate::store::chunks::s3;
 use crate::store::chunks::s3::S3Runtime;
+use crate::store::metadata::MetadataStore;
 
 /// The way from a folder of packs to an S3 store.
 #[derive(Debug)]
 pub struct PackTransfer {
     folder: PathBuf,
-    prefix: String,
+    place: String,
     store: Arc<dyn ObjectStore>,
+    objects: Objects,
     /// Carries the requests.
     _runtime: S3Runtime,
 }
@@ -43,27 +48,29 @@ impl PackTransfer {
     pub fn new(folder: PathBuf, to: &S3Settings) -> Result<Self, ChunkError> {
         let runtime = S3Runtime::start()?;
         let store = s3::connect(to, runtime.handle()?)?;
+        let home = PackHome::S3(to.clone());
         Ok(Self {
             folder,
-            prefix: to.prefix.clone(),
+            place: home.to_string(),
+            objects: Objects::on_s3(&home, &to.prefix, Arc::clone(&store), None),
             store,
             _runtime: runtime,
         })
     }
 
+    /// Fails where the store belongs to another installation.
+    pub async fn refuse_foreign(&self, metadata: &MetadataStore) -> Result<(), ChunkError> {
+        marker::refuse_foreign(&self.objects, marker::S3_NAME, &self.place, metadata).await
+    }
+
     /// Returns whether the store holds an object of a pack's name and length.
     pub async fn holds(&self, uuid: &[u8; 16], size_bytes: u64) -> Result<bool, ChunkError> {
-        let location = self.location(uuid);
-        match self.store.head(&location).await {
-            Ok(found) => Ok(found.size == size_bytes),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(store_error(&location, &error)),
-        }
+        Ok(self.objects.size(uuid).await? == Some(size_bytes))
     }
 
     /// Copies a pack and reads the copy back.
     pub async fn copy(&self, uuid: &[u8; 16]) -> Result<ProvenPack, ChunkError> {
-        let location = self.location(uuid);
+        let location = self.objects.pack_key(uuid);
         let path = self.folder.join(pack_location(uuid));
         let read = tokio::task::spawn_blocking(move || {
             let bytes = std::fs::read(&path).map_err(file_error(&path))?;
@@ -93,11 +100,6 @@ impl PackTransfer {
             hasher.update(&part);
         }
         Ok((hasher.count(), *hasher.finalize().as_bytes()))
-    }
-
-    fn location(&self, uuid: &[u8; 16]) -> Location {
-        let name = pack_location(uuid).display().to_string();
-        Location::from(format!("{}/{name}", self.prefix))
     }
 }
 
