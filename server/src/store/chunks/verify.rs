@@ -36,7 +36,6 @@ use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::packs::FindPack;
 use crate::store::metadata::packs::ListContents;
 use crate::store::metadata::packs::ListPacks;
-use crate::store::metadata::packs::NamedPacks;
 use crate::store::metadata::packs::NoteVerified;
 use crate::store::metadata::packs::PackRow;
 use crate::store::metadata::packs::PackState;
@@ -269,22 +268,25 @@ pub(super) async fn named_packs(
     shared: &Arc<Shared>,
 ) -> Result<HashMap<[u8; 16], (PackState, u64)>, ChunkError> {
     let mut named = HashMap::new();
-    let mut after = PackId(0);
-    loop {
-        let page = NamedPacks {
-            after,
-            limit: ROWS_PAGE,
-        };
-        let page = shared.metadata.read(page).await?;
-        let Some(last) = page.last() else {
-            return Ok(named);
-        };
-        after = last.id;
-        named.extend(
-            page.iter()
-                .map(|row| (row.uuid, (row.state, row.size_bytes))),
-        );
+    // In the order in which a pack goes through them, so that none is missed.
+    for state in [PackState::Open, PackState::Sealed, PackState::Moved] {
+        let mut after = PackId(0);
+        loop {
+            let page = ListPacks {
+                state,
+                after,
+                limit: ROWS_PAGE,
+            };
+            let page = shared.metadata.read(page).await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = last.id;
+            let rows = page.iter();
+            named.extend(rows.map(|row| (row.uuid, (row.state, row.size_bytes))));
+        }
     }
+    Ok(named)
 }
 
 /// Reads a complete pack's footer.

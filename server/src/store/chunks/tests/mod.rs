@@ -37,12 +37,14 @@ use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::contents::OpenFile;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::Change;
+use crate::store::metadata::postgres::test_server;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::sqlite::SqliteSettings;
+use crate::store::metadata::testing::open_postgres;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::upload::CommitUpload;
@@ -82,6 +84,8 @@ struct Fixture {
     clock_file: std::path::PathBuf,
     segment_bytes: u64,
     hot_bytes_max: usize,
+    /// Where the database is PostgreSQL.
+    url: Option<String>,
     /// Where packs are objects.
     server: Option<S3Server>,
     folder: tempfile::TempDir,
@@ -108,14 +112,20 @@ impl Fixture {
 
     /// On a real S3 server.
     async fn on_s3() -> Self {
-        Self::on_home(Arc::new(SystemDisk), true).await
+        Self::on_home(Arc::new(SystemDisk), true, None).await
+    }
+
+    /// The scaled shape: S3, and PostgreSQL.
+    async fn scaled() -> Self {
+        let url = test_server::database().await;
+        Self::on_home(Arc::new(SystemDisk), true, Some(url)).await
     }
 
     async fn on(disk: Arc<dyn Disk>) -> Self {
-        Self::on_home(disk, false).await
+        Self::on_home(disk, false, None).await
     }
 
-    async fn on_home(disk: Arc<dyn Disk>, is_on_s3: bool) -> Self {
+    async fn on_home(disk: Arc<dyn Disk>, is_on_s3: bool, url: Option<String>) -> Self {
         // In memory where that is possible: what is tested is order, not the disk.
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() {
@@ -124,8 +134,11 @@ impl Fixture {
             tempfile::tempdir().unwrap()
         };
         let file = folder.path().join("metadata.db");
-        let metadata =
-            Arc::new(MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap());
+        let metadata = match &url {
+            Some(url) => open_postgres(url).await,
+            None => MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap(),
+        };
+        let metadata = Arc::new(metadata);
         let space = metadata.write(MakeSpace).await.unwrap();
         let clock_file = folder.path().join("clock");
         let mut fixture = Self {
@@ -137,6 +150,7 @@ impl Fixture {
             segment_bytes: super::SEGMENT_BYTES,
             // Small, so that small bodies become packs on both homes alike.
             hot_bytes_max: FOLDER_HOT_BYTES_MAX,
+            url,
             server: is_on_s3.then(|| S3Server::start(&folder.path().join("s3"))),
             folder,
         };
@@ -325,6 +339,15 @@ fn on_both(test: impl AsyncFn(Fixture)) {
         test(Fixture::new().await).await;
         println!("and now on S3");
         test(Fixture::on_s3().await).await;
+    });
+}
+
+/// Runs a test on S3, beside either database.
+fn on_s3_with_each_database(test: impl AsyncFn(Fixture)) {
+    run(async {
+        test(Fixture::on_s3().await).await;
+        println!("and now with PostgreSQL");
+        test(Fixture::scaled().await).await;
     });
 }
 

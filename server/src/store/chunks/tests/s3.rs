@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::Fixture;
 use super::noise;
 use super::on_both;
+use super::on_s3_with_each_database;
 use super::run;
 use super::s3_server::packs_below;
 use super::secrets;
@@ -19,13 +20,16 @@ use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Collected;
 use crate::store::chunks::Graces;
 use crate::store::chunks::PackHome;
+use crate::store::chunks::disk::SystemDisk;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::packs::ListPacks;
 use crate::store::metadata::packs::OpenPacks;
 use crate::store::metadata::packs::PackState;
+use crate::store::metadata::postgres::test_server;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::sqlite::SqliteSettings;
+use crate::store::metadata::testing::open_postgres;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 
@@ -119,8 +123,7 @@ async fn upload_many(
 
 #[test]
 fn uploads_at_the_same_time_share_objects() {
-    run(async {
-        let mut fixture = Fixture::on_s3().await;
+    on_s3_with_each_database(async |mut fixture: Fixture| {
         let (kept, failed) = upload_many(&fixture, 60, 40_000).await;
         assert!(failed.is_empty(), "{failed:?}");
         assert!(fixture.packs() <= 30, "{} objects", fixture.packs());
@@ -252,8 +255,7 @@ impl Operation for Unseal {
 
 #[test]
 fn what_a_killed_server_left_open_is_readable_and_noted_later() {
-    run(async {
-        let mut fixture = Fixture::on_s3().await;
+    on_s3_with_each_database(async |mut fixture: Fixture| {
         let bytes = noise(300_000, 1);
         let content = fixture.put("a", &bytes).await;
         let lost = fixture.put("b", &noise(300_000, 2)).await;
@@ -321,9 +323,12 @@ async fn pack_of(fixture: &Fixture, content: &Content) -> String {
 
 #[test]
 fn servers_share_a_store() {
-    run(async {
-        let fixture = Fixture::on_s3().await;
-        let second = fixture.second(&fixture.metadata).unwrap();
+    on_s3_with_each_database(async |fixture: Fixture| {
+        let metadata = match &fixture.url {
+            Some(url) => Arc::new(open_postgres(url).await),
+            None => Arc::clone(&fixture.metadata),
+        };
+        let second = fixture.second(&metadata).unwrap();
         let bytes = noise(3 << 20, 1);
         let content = fixture.put("a", &bytes).await;
         let read = async |content: &Content| {
@@ -360,8 +365,7 @@ fn servers_share_a_store() {
 
 #[test]
 fn an_orphan_is_as_old_as_the_store_says() {
-    run(async {
-        let fixture = Fixture::on_s3().await;
+    on_s3_with_each_database(async |fixture: Fixture| {
         fixture.put("a", &noise(100_000, 1)).await;
         let server = fixture.server.as_ref().unwrap();
         let pack = server.packs().remove(0);
@@ -426,8 +430,7 @@ fn small_packs_become_large_ones_once() {
 
 #[test]
 fn small_bodies_are_packed_into_few_objects() {
-    run(async {
-        let mut fixture = Fixture::on_s3().await;
+    on_s3_with_each_database(async |mut fixture: Fixture| {
         fixture.hot_bytes_max = super::super::S3_HOT_BYTES_MAX;
         fixture.reopen();
         let mut files = Vec::new();
@@ -548,8 +551,7 @@ fn readers_of_the_same_bytes_fetch_them_once() {
 
 #[test]
 fn the_store_of_another_installation_is_refused() {
-    run(async {
-        let fixture = Fixture::on_s3().await;
+    on_s3_with_each_database(async |fixture: Fixture| {
         fixture.put("a", &noise(100_000, 1)).await;
         let other = fixture.folder.path().join("other.db");
         let other = MetadataStore::open_sqlite(&other, SqliteSettings::default()).unwrap();
@@ -570,5 +572,27 @@ fn the_store_of_another_installation_is_refused() {
         assert!(refused.contains("s3://nuage/some/where"), "{refused}");
         assert!(!format!("{:?}", fixture.settings()).contains("nuage-test-secret"));
         assert!(!packs_below(fixture.folder.path()).is_empty());
+    });
+}
+
+#[test]
+fn a_folder_that_is_not_the_databases_is_refused() {
+    run(async {
+        let url = test_server::database().await;
+        let disk = Arc::new(SystemDisk);
+        let mut fixture = Fixture::on_home(disk, false, Some(url)).await;
+        let bytes = noise(100_000, 1);
+        let content = fixture.put("a", &bytes).await;
+        fixture.reopen();
+        assert!(fixture.read(&content).await.unwrap() == bytes);
+        let settings = ChunkSettings {
+            home: PackHome::Folder(fixture.folder.path().join("empty")),
+            ..fixture.settings()
+        };
+        let metadata = Arc::clone(&fixture.metadata);
+        let refused = ChunkStore::open(settings, secrets(), metadata, fixture.clock.clone());
+        let refused = refused.unwrap_err().to_string();
+        let right = fixture.pack_folder().canonicalize().unwrap();
+        assert!(refused.contains(&right.display().to_string()), "{refused}");
     });
 }
