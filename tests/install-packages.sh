@@ -21,6 +21,13 @@ need gcc gcc
 set -- /usr/lib/postgresql/*/bin/initdb
 [ -x "$1" ] || packages="$packages postgresql"
 
+# An S3 server over HTTP that comes by cargo, in a place of its own.
+programs="${XDG_CACHE_HOME:-$HOME/.cache}/nuage-tests"
+if [ ! -x "$programs/bin/s3s-fs" ]; then
+    echo "tests: installing s3s-fs"
+    cargo install s3s-fs --features binary --version 0.14.1 --locked --quiet --root "$programs"
+fi
+
 [ -n "$packages" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "tests: please install:$packages" >&2

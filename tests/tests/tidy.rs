@@ -32,8 +32,15 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/metadata"]),
     ("object_store", &["store/chunks"]),
     ("dav_server", &["dav"]),
-    ("hyper", &["http", "dav", "routes", "app"]),
-    ("hyper_util", &["http", "dav", "routes", "app"]),
+    (
+        "hyper",
+        &["http", "dav", "routes", "app", "store/chunks/s3"],
+    ),
+    (
+        "hyper_util",
+        &["http", "dav", "routes", "app", "store/chunks/s3"],
+    ),
+    ("hyper_rustls", &["store/chunks/s3"]),
     ("axum", &["http", "routes", "app"]),
     ("clap", &["cli", "main"]),
     ("argon2", &["identity"]),

@@ -13,8 +13,10 @@ use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
 use crate::identity::Caller;
+use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkStore;
 use crate::store::metadata::contents::OpenFile;
+use crate::store::metadata::error::StoreError;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::Node;
 
@@ -40,9 +42,14 @@ impl Download {
     ) -> impl Stream<Item = FilesResult<Bytes>> + Send + 'static {
         let path = self.path;
         self.chunks.stream(self.content, range).map(move |piece| {
-            piece.map_err(|error| {
-                tracing::error!(%error, %path, "a stored content cannot be read");
-                FilesError::Unreadable { path: path.clone() }
+            piece.map_err(|error| match error {
+                ChunkError::Unavailable(_) | ChunkError::Store(StoreError::Unavailable(_)) => {
+                    at(&path)(error)
+                }
+                error => {
+                    tracing::error!(%error, %path, "a stored content cannot be read");
+                    FilesError::Unreadable { path: path.clone() }
+                }
             })
         })
     }

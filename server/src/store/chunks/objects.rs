@@ -263,9 +263,9 @@ impl Objects {
             self.store.head(&key).await
         };
         let about = asked.await.map_err(|error| self.failed(&key, error))?;
-        Ok(Some(Timestamp::from_system_time(
-            about.last_modified.into(),
-        )))
+        // It comes in whole seconds, those of a list do not.
+        let present = Timestamp::from_system_time(about.last_modified.into());
+        Ok(Some(present.plus_seconds(1)))
     }
 
     /// Reads a small object that is no pack; `None`: there is none.

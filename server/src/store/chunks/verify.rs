@@ -36,7 +36,6 @@ use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::packs::FindPack;
 use crate::store::metadata::packs::ListContents;
 use crate::store::metadata::packs::ListPacks;
-use crate::store::metadata::packs::NamedPacks;
 use crate::store::metadata::packs::NoteVerified;
 use crate::store::metadata::packs::PackRow;
 use crate::store::metadata::packs::PackState;
@@ -269,22 +268,25 @@ pub(super) async fn named_packs(
     shared: &Arc<Shared>,
 ) -> Result<HashMap<[u8; 16], (PackState, u64)>, ChunkError> {
     let mut named = HashMap::new();
-    let mut after = PackId(0);
-    loop {
-        let page = NamedPacks {
-            after,
-            limit: ROWS_PAGE,
-        };
-        let page = shared.metadata.read(page).await?;
-        let Some(last) = page.last() else {
-            return Ok(named);
-        };
-        after = last.id;
-        named.extend(
-            page.iter()
-                .map(|row| (row.uuid, (row.state, row.size_bytes))),
-        );
+    // In the order in which a pack goes through them, so that none is missed.
+    for state in [PackState::Open, PackState::Sealed, PackState::Moved] {
+        let mut after = PackId(0);
+        loop {
+            let page = ListPacks {
+                state,
+                after,
+                limit: ROWS_PAGE,
+            };
+            let page = shared.metadata.read(page).await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = last.id;
+            let rows = page.iter();
+            named.extend(rows.map(|row| (row.uuid, (row.state, row.size_bytes))));
+        }
     }
+    Ok(named)
 }
 
 /// Reads a complete pack's footer.
@@ -294,6 +296,9 @@ pub(super) async fn read_footer(
     size_bytes: u64,
 ) -> Result<(Footer, u64), ChunkError> {
     let damaged = |what: &dyn std::fmt::Display| ChunkError::Damaged(format!("footer: {what}"));
+    if size_bytes <= PACK_HEADER_BYTES as u64 {
+        return Err(damaged(&"the pack has none"));
+    }
     let tail = size_bytes.saturating_sub(8)..size_bytes;
     let read = async |range| {
         let read = shared.objects.read_past_cache(uuid, range).await;
@@ -619,7 +624,10 @@ impl Audit<'_> {
                 row.ok_or_else(|| ChunkError::Damaged(format!("pack {} is unknown", pack.0)))?;
             let size_bytes = match row.state {
                 // Complete, but the server that made it has not noted that yet.
-                PackState::Open => self.shared.objects.size(&row.uuid).await?.unwrap_or(0),
+                PackState::Open => {
+                    let size_bytes = self.shared.objects.size(&row.uuid).await?;
+                    size_bytes.ok_or_else(|| ObjectFault::Missing.or_missing(&row.uuid))?
+                }
                 PackState::Sealed | PackState::Moved | PackState::Gone => row.size_bytes,
             };
             read_footer(self.shared, &row.uuid, size_bytes)

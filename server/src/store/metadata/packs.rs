@@ -297,29 +297,6 @@ impl Operation for ListPacks {
     }
 }
 
-/// Lists packs whose file is, or soon will be, there, by number, a page at a time.
-#[derive(Debug)]
-pub struct NamedPacks {
-    /// The last pack of the page before; 0 to begin.
-    pub after: PackId,
-    /// Most rows.
-    pub limit: i64,
-}
-
-impl Operation for NamedPacks {
-    type Output = Vec<PackRow>;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PackRow>> {
-        tx.rows(
-            "SELECT id, uuid, state, bytes, sealed_at, gone_at, verified FROM pack \
-             WHERE id > $1 AND state < 3 ORDER BY id LIMIT $2",
-            &[self.after.0.into(), self.limit.into()],
-            read_pack,
-        )
-        .await
-    }
-}
-
 /// Lists packs that have been open since a moment or longer, by number, a page at a time.
 #[derive(Debug)]
 pub struct StalePacks {

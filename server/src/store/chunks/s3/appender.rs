@@ -56,8 +56,10 @@ use crate::store::chunks::segment::Segment;
 use crate::store::chunks::uploads::Uploads;
 use crate::store::metadata::MetadataStore;
 
-/// The least bytes of a part of a multipart upload, but for the last; S3 wants 5 MiB.
+/// Bytes that leave as a part of a multipart upload.
 const PART_BYTES: usize = 8 << 20;
+/// The least bytes that S3 takes for a part, but for the last; used when others wait for memory.
+const PART_BYTES_MIN: usize = 5 << 20;
 /// Parts of one appender that are on their way.
 const PARTS_MAX: usize = 2;
 /// Bytes that may gather before jobs have to wait.
@@ -334,8 +336,13 @@ impl S3Appender {
     }
 
     fn has_part(&self) -> bool {
+        let enough = if self.frame_memory.is_wanted() {
+            PART_BYTES_MIN
+        } else {
+            PART_BYTES
+        };
         let gathering = self.gathering.as_ref();
-        gathering.is_some_and(|gathering| gathering.gathered_bytes >= PART_BYTES)
+        gathering.is_some_and(|gathering| gathering.gathered_bytes >= enough)
     }
 
     async fn take_jobs(&mut self) {
@@ -422,9 +429,16 @@ impl S3Appender {
             || gathering
                 .awaited
                 .is_some_and(|since| since.elapsed() >= LINGER)
-            || self.frame_memory.is_wanted()
+            || self.keeps_others_waiting(gathering)
             || self.queue.is_done()
             || gathering.begun.elapsed() >= GATHERED_FOR
+    }
+
+    /// Returns whether others lack the memory that this gathering holds, and nothing else gives it back.
+    fn keeps_others_waiting(&self, gathering: &Gathering) -> bool {
+        self.frame_memory.is_wanted()
+            && gathering.gathered_bytes < PART_BYTES_MIN
+            && self.slots.available_permits() == PARTS_MAX
     }
 
     /// Returns when time alone may change what is to be done.

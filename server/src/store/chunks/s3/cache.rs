@@ -93,6 +93,8 @@ struct State {
     under_way: HashMap<BlockName, watch::Receiver<Option<Fetched>>>,
     trails: HashMap<[u8; 16], Trail>,
     refused: Option<Instant>,
+    #[cfg(test)]
+    fetches: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +190,12 @@ impl BlockCache {
         read.map_err(Arc::new)
     }
 
+    /// Returns how many requests it has made.
+    #[cfg(test)]
+    pub(in crate::store::chunks) fn fetches(&self) -> u64 {
+        self.0.lock().fetches
+    }
+
     /// Returns the bytes that its files take up.
     #[cfg(test)]
     pub(in crate::store::chunks) fn used_bytes(&self) -> u64 {
@@ -280,6 +288,10 @@ impl Inner {
                 if wanted.contains(&number) {
                     sources.push((number, Source::Way(way)));
                 }
+            }
+            #[cfg(test)]
+            {
+                state.fetches += 1;
             }
             let (inner, key) = (Arc::clone(self), key.clone());
             drop(self.runtime.spawn(inner.fetch(uuid, key, run, senders)));

@@ -30,8 +30,10 @@ use crate::store::chunks::s3::http::Connector;
 
 /// Threads that carry requests and their answers.
 const THREADS: usize = 2;
-/// How long a request is repeated that failed; what is under way then may yet end.
-const REPEAT_FOR: Duration = Duration::from_secs(12);
+/// Threads that write the read cache and resolve names.
+const BLOCKING_THREADS: usize = 8;
+/// How long a request is repeated that failed; what is under way then may yet end. Tests do not wait.
+const REPEAT_FOR: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 12 });
 /// The first pause between two tries.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two tries.
@@ -47,6 +49,7 @@ impl S3Runtime {
     pub(super) fn start() -> Result<Self, ChunkError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
+            .max_blocking_threads(BLOCKING_THREADS)
             .thread_name("nuage-s3")
             .enable_all()
             .build();

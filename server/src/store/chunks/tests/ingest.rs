@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 
 use super::Fixture;
 use super::noise;
+use super::on_both;
 use super::run;
 use crate::store::chunks::ChecksumKind;
 use crate::store::chunks::ChunkError;
@@ -21,8 +22,7 @@ use crate::store::metadata::records::ContentBody;
 
 #[test]
 fn contents_of_every_size_come_back_whole_and_in_part() {
-    run(async {
-        let fixture = Fixture::new().await;
+    on_both(async |fixture: Fixture| {
         for (seed, length) in [
             0, 1, 16_384, 16_385, 65_536, 65_537, 262_144, 1_000_000, 4_194_304, 4_194_305,
             30_000_000,
@@ -46,8 +46,8 @@ fn contents_of_every_size_come_back_whole_and_in_part() {
 
 #[test]
 fn any_bytes_in_any_pieces_have_one_name_and_come_back_in_any_range() {
-    run(async {
-        let fixture = Arc::new(Fixture::new().await);
+    on_both(async |fixture: Fixture| {
+        let fixture = Arc::new(fixture);
         let mut runner = TestRunner::new(ProptestConfig {
             cases: 40,
             failure_persistence: None,
@@ -130,8 +130,7 @@ fn the_same_large_file_again_appends_nothing() {
 
 #[test]
 fn the_same_small_file_again_appends_nothing() {
-    run(async {
-        let fixture = Fixture::new().await;
+    on_both(async |fixture: Fixture| {
         let bytes = noise(2 << 20, 1);
         fixture.put("a", &bytes).await;
         let before = fixture.pack_bytes();
@@ -181,8 +180,7 @@ fn who_may_read_only_the_replaced_version_finds_nothing_else() {
 
 #[test]
 fn text_is_stored_compressed_and_read_back() {
-    run(async {
-        let fixture = Fixture::new().await;
+    on_both(async |fixture: Fixture| {
         let text = "la même phrase, encore et encore; "
             .repeat(400_000)
             .into_bytes();
@@ -208,8 +206,7 @@ fn a_restart_keeps_everything_and_a_second_process_is_refused() {
 
 #[test]
 fn many_uploads_at_once_in_little_memory_all_finish() {
-    run(async {
-        let mut fixture = Fixture::new().await;
+    on_both(async |mut fixture: Fixture| {
         fixture.chunks = None;
         let mut settings = fixture.settings();
         settings.upload_memory_bytes = 1 << 20;

@@ -3,6 +3,8 @@
 mod collect;
 mod crash;
 mod ingest;
+mod s3;
+mod s3_server;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -28,17 +30,21 @@ use crate::store::chunks::Ingested;
 use crate::store::chunks::PackHome;
 use crate::store::chunks::disk::Disk;
 use crate::store::chunks::disk::SystemDisk;
+use crate::store::chunks::tests::s3_server::S3Server;
+use crate::store::chunks::tests::s3_server::packs_below;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::contents::OpenFile;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::Change;
+use crate::store::metadata::postgres::test_server;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::sqlite::SqliteSettings;
+use crate::store::metadata::testing::open_postgres;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::upload::CommitUpload;
@@ -77,6 +83,11 @@ struct Fixture {
     clock: Clock,
     clock_file: std::path::PathBuf,
     segment_bytes: u64,
+    hot_bytes_max: usize,
+    /// Where the database is PostgreSQL.
+    url: Option<String>,
+    /// Where packs are objects.
+    server: Option<S3Server>,
     folder: tempfile::TempDir,
 }
 
@@ -99,7 +110,22 @@ impl Fixture {
         Self::on(Arc::new(SystemDisk)).await
     }
 
+    /// On a real S3 server.
+    async fn on_s3() -> Self {
+        Self::on_home(Arc::new(SystemDisk), true, None).await
+    }
+
+    /// The scaled shape: S3, and PostgreSQL.
+    async fn scaled() -> Self {
+        let url = test_server::database().await;
+        Self::on_home(Arc::new(SystemDisk), true, Some(url)).await
+    }
+
     async fn on(disk: Arc<dyn Disk>) -> Self {
+        Self::on_home(disk, false, None).await
+    }
+
+    async fn on_home(disk: Arc<dyn Disk>, is_on_s3: bool, url: Option<String>) -> Self {
         // In memory where that is possible: what is tested is order, not the disk.
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() {
@@ -108,8 +134,11 @@ impl Fixture {
             tempfile::tempdir().unwrap()
         };
         let file = folder.path().join("metadata.db");
-        let metadata =
-            Arc::new(MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap());
+        let metadata = match &url {
+            Some(url) => open_postgres(url).await,
+            None => MetadataStore::open_sqlite(&file, SqliteSettings::default()).unwrap(),
+        };
+        let metadata = Arc::new(metadata);
         let space = metadata.write(MakeSpace).await.unwrap();
         let clock_file = folder.path().join("clock");
         let mut fixture = Self {
@@ -119,10 +148,18 @@ impl Fixture {
             clock: Clock::moved_by_file(clock_file.clone()),
             clock_file,
             segment_bytes: super::SEGMENT_BYTES,
+            // Small, so that small bodies become packs on both homes alike.
+            hot_bytes_max: FOLDER_HOT_BYTES_MAX,
+            url,
+            server: is_on_s3.then(|| S3Server::start(&folder.path().join("s3"))),
             folder,
         };
         fixture.open_on(disk);
         fixture
+    }
+
+    fn cache_folder(&self) -> PathBuf {
+        self.folder.path().join("cache")
     }
 
     fn pack_folder(&self) -> PathBuf {
@@ -131,8 +168,11 @@ impl Fixture {
 
     fn settings(&self) -> ChunkSettings {
         ChunkSettings {
-            home: PackHome::Folder(self.pack_folder()),
-            hot_bytes_max: FOLDER_HOT_BYTES_MAX,
+            home: match &self.server {
+                None => PackHome::Folder(self.pack_folder()),
+                Some(server) => PackHome::S3(server.settings("some/where", self.cache_folder())),
+            },
+            hot_bytes_max: self.hot_bytes_max,
             upload_memory_bytes: 64 << 20,
             cache_bytes: 4 << 20,
             free_bytes_min: 0,
@@ -262,16 +302,22 @@ impl Fixture {
 
     /// Returns the bytes of all pack files together.
     fn pack_bytes(&self) -> u64 {
-        let mut bytes = 0;
-        for entry in std::fs::read_dir(self.pack_folder()).unwrap() {
-            let folder = entry.unwrap().path();
-            if folder.is_dir() {
-                for file in std::fs::read_dir(folder).unwrap() {
-                    bytes += file.unwrap().metadata().unwrap().len();
-                }
-            }
+        let packs = match &self.server {
+            None => packs_below(&self.pack_folder()),
+            Some(server) => server.packs(),
+        };
+        packs
+            .iter()
+            .map(|pack| pack.metadata().unwrap().len())
+            .sum()
+    }
+
+    /// Returns the number of packs.
+    fn packs(&self) -> usize {
+        match &self.server {
+            None => packs_below(&self.pack_folder()).len(),
+            Some(server) => server.packs().len(),
         }
-        bytes
     }
 }
 
@@ -285,6 +331,24 @@ impl Operation for LosePacks {
         tx.execute("DELETE FROM pack WHERE state = 1", &[]).await?;
         Ok(())
     }
+}
+
+/// Runs a test on both homes of packs.
+fn on_both(test: impl AsyncFn(Fixture)) {
+    run(async {
+        test(Fixture::new().await).await;
+        println!("and now on S3");
+        test(Fixture::on_s3().await).await;
+    });
+}
+
+/// Runs a test on S3, beside either database.
+fn on_s3_with_each_database(test: impl AsyncFn(Fixture)) {
+    run(async {
+        test(Fixture::on_s3().await).await;
+        println!("and now with PostgreSQL");
+        test(Fixture::scaled().await).await;
+    });
 }
 
 async fn by_node(fixture: &Fixture, node: &Node) -> Content {
