@@ -254,6 +254,40 @@ impl DataFolder {
             .unwrap_or_else(|error| panic!("{question}: {error}"))
     }
 
+    /// Asks the database the same thing again and again, over one connection; returns how long each answer took.
+    #[track_caller]
+    pub fn time_of(&self, question: &str, times: usize) -> Vec<Duration> {
+        if let Some(place) = &self.place {
+            let questions = format!("\\timing on\n{}", format!("{question};\n").repeat(times));
+            let asked = place.ground.postgres.ask(&place.database, &questions);
+            let times = asked
+                .ok()
+                .lines()
+                .filter_map(|line| line.strip_prefix("Time: ")?.split(' ').next())
+                .map(|ms| ms.parse::<f64>().expect("psql prints milliseconds"));
+            return times
+                .map(|ms| Duration::from_secs_f64(ms / 1_000.0))
+                .collect();
+        }
+        let database = self.database();
+        let mut statement = database.prepare(question).expect("it is a question");
+        (0..times)
+            .map(|_| {
+                let begun = Instant::now();
+                let mut rows = statement.query(()).expect("it can be asked");
+                while rows.next().expect("it is answered").is_some() {}
+                begun.elapsed()
+            })
+            .collect()
+    }
+
+    /// Lets PostgreSQL look at its tables now, as autovacuum does within minutes of a bulk load.
+    pub fn settle(&self) {
+        if self.place.is_some() {
+            self.execute("VACUUM ANALYZE");
+        }
+    }
+
     /// Changes the database behind the server's back.
     #[track_caller]
     pub fn execute(&self, statements: &str) {
