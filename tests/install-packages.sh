@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the foreign programs that the tests run, where apt-get exists and they are missing.
-# Tests whose program is still missing afterwards fail and say so (see tests/tests/clients).
+# Installs the foreign programs that the tests run: s3s-fs by cargo, the others where apt-get exists and they are
+# missing. Tests whose program is still missing afterwards fail and say so (see tests/tests/clients).
 set -eu
 
 packages=""
@@ -21,11 +21,12 @@ need gcc gcc
 set -- /usr/lib/postgresql/*/bin/initdb
 [ -x "$1" ] || packages="$packages postgresql"
 
-# An S3 server over HTTP that comes by cargo, in a place of its own.
+# The S3 store of the tests speaks real HTTP, needs cargo alone, and takes writes quickly. It lies outside target/, so
+# that a clean build need not build it again.
 programs="${XDG_CACHE_HOME:-$HOME/.cache}/nuage-tests"
 if [ ! -x "$programs/bin/s3s-fs" ]; then
     echo "tests: installing s3s-fs"
-    cargo install s3s-fs --features binary --version 0.14.1 --locked --quiet --root "$programs"
+    "${CARGO:-cargo}" install s3s-fs --features binary --version 0.14.1 --locked --quiet --root "$programs"
 fi
 
 [ -n "$packages" ] || exit 0

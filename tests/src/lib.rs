@@ -5,6 +5,7 @@
 //! that a mistake in it cannot hide behind the same mistake in the harness.
 //!
 //! * [`server`]: the process: its data folder, settings, clock, signals, memory and log.
+//! * [`shape`]: on SQLite and a folder, or on PostgreSQL and S3 ([`postgres`], [`object_store`]).
 //! * [`command`]: running `nuage-server user add …` and other programs.
 //! * [`http`]: HTTP/1.1 by hand, also such as no decent client would send.
 //! * [`user`]: requests of one signed-in person, in ten words.
@@ -25,8 +26,12 @@
 pub mod command;
 pub mod data;
 pub mod http;
+mod keeper;
 pub mod multistatus;
+pub mod object_store;
+pub mod postgres;
 pub mod server;
+pub mod shape;
 pub mod user;
 pub mod wait;
 

@@ -4,6 +4,10 @@
 //! temporary data folder. It can be stopped, killed and started again over the
 //! same folder; users made before go on working, at whatever port it has then.
 //!
+//! On the scaled shape the folder holds a server's secret and cache alone; metadata and
+//! bytes are in a [`Place`] on PostgreSQL and S3, which other servers may share
+//! ([`DataFolder::beside`]).
+//!
 //! *Always true:* the process is gone when the value is dropped, and a panic in
 //! the server's log fails the test.
 
@@ -11,6 +15,7 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -31,6 +36,9 @@ use crate::command::run;
 use crate::command::server_binary;
 use crate::http::Connection;
 use crate::http::Request;
+use crate::shape::Ground;
+use crate::shape::Place;
+use crate::shape::Shape;
 use crate::user::User;
 use crate::wait::wait_until;
 
@@ -52,20 +60,65 @@ pub struct DataFolder {
     /// Words before the binary's name: a shell that sets limits, for instance.
     wrapper: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Where metadata and bytes are, unless they are in the folder.
+    place: Option<Place>,
+    clock: PathBuf,
 }
 
 impl DataFolder {
-    /// Makes an empty one.
+    /// Makes an empty one, of the shape of this run.
     pub fn new() -> Self {
+        match Shape::of_this_run() {
+            Shape::Embedded => Self::embedded(),
+            Shape::Scaled => Self::of(Some(Ground::shared().place())),
+        }
+    }
+
+    /// Makes an empty one that holds everything itself, whatever the shape of this run.
+    pub fn embedded() -> Self {
+        Self::of(None)
+    }
+
+    /// Makes the one of the first server at a place, whatever the shape of this run.
+    pub fn scaled(place: Place) -> Self {
+        Self::of(Some(place))
+    }
+
+    /// Makes the one of another server of the same installation: same place, settings and clock.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let mut other = Self::of(self.place.clone());
+        other.binary.clone_from(&self.binary);
+        other.environment.clone_from(&self.environment);
+        other.clock.clone_from(&self.clock);
+        other
+    }
+
+    /// Lets this server and those [`beside`](Self::beside) it read one secret from a file,
+    /// as servers that start together must.
+    #[must_use]
+    pub fn with_secret_file(self) -> Self {
+        let path = self.base.path().join("secret");
+        let secret = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+        fs::write(&path, format!("{secret}\n")).expect("a file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let path = path.display().to_string();
+        self.env("NUAGE_SECRET_FILE", &path)
+    }
+
+    fn of(place: Option<Place>) -> Self {
         let base = tempfile::Builder::new()
             .prefix("nuage-test-")
             .tempdir()
             .expect("a temporary folder can be made");
         let path = base.path().join("data");
-        fs::write(base.path().join("clock"), "0").expect("the clock file can be written");
+        let clock = base.path().join("clock");
+        fs::write(&clock, "0").expect("the clock file can be written");
         Self {
             base,
             path,
+            place,
+            clock,
             binary: server_binary().to_path_buf(),
             wrapper: Vec::new(),
             environment: Vec::new(),
@@ -91,6 +144,19 @@ impl DataFolder {
     pub fn wrapped_in(mut self, words: &[&str]) -> Self {
         self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
         self
+    }
+
+    /// Returns where metadata and bytes are on the scaled shape.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Returns the folder whose files are the packs: local ones, or the objects of the S3 store.
+    pub fn packs(&self) -> PathBuf {
+        match &self.place {
+            Some(place) => place.objects(),
+            None => self.path.join("chunks"),
+        }
     }
 
     /// Returns the data folder.
@@ -134,28 +200,41 @@ impl DataFolder {
 
     /// Lets `seconds` pass for the server and its commands, at once.
     pub fn advance(&self, seconds: i64) {
-        let file = self.clock_file();
-        let offset: i64 = fs::read_to_string(&file)
+        let offset: i64 = fs::read_to_string(&self.clock)
             .expect("the clock file is there")
             .trim()
             .parse()
             .expect("the clock file holds a number");
         // Replaced in one step: whoever reads it half written would see time go back.
-        let next = self.base.path().join("clock.next");
+        let next = self.clock.with_extension("next");
         fs::write(&next, (offset + seconds).to_string()).expect("a file can be written");
-        fs::rename(&next, &file).expect("a file can be renamed");
+        fs::rename(&next, &self.clock).expect("a file can be renamed");
     }
 
-    /// Returns how many bytes the data takes on disk, by the lengths of its files.
+    /// Returns how many bytes the installation takes, by the lengths of its files: of the data
+    /// folder, or of the S3 store and of what PostgreSQL keeps for files (indexes left out).
     pub fn bytes_on_disk(&self) -> u64 {
-        files_below(&self.path)
-            .iter()
-            .map(|file| fs::metadata(file).map_or(0, |file| file.len()))
-            .sum()
+        let lengths = |folder: &Path| -> u64 {
+            files_below(folder)
+                .iter()
+                .map(|file| fs::metadata(file).map_or(0, |file| file.len()))
+                .sum()
+        };
+        match &self.place {
+            None => lengths(&self.path),
+            Some(place) => {
+                let in_database = self.number(
+                    "SELECT coalesce(sum(pg_column_size(c.*)), 0)::bigint \
+                     + (SELECT coalesce(sum(length(data)), 0) FROM hot_chunk)::bigint FROM content c",
+                );
+                lengths(&place.objects()) + in_database.unsigned_abs()
+            }
+        }
     }
 
-    /// Opens the database beside (or without) a running server.
+    /// Opens the SQLite database beside (or without) a running server: of the embedded shape alone.
     pub fn database(&self) -> rusqlite::Connection {
+        assert!(self.place.is_none(), "this is no SQLite database");
         let database =
             rusqlite::Connection::open(self.path.join("metadata.db")).expect("the database opens");
         database
@@ -167,13 +246,58 @@ impl DataFolder {
     /// Asks the database for one number.
     #[track_caller]
     pub fn number(&self, question: &str) -> i64 {
+        if let Some(place) = &self.place {
+            return place.ground.postgres.number(&place.database, question);
+        }
         self.database()
             .query_row(question, (), |row| row.get(0))
             .unwrap_or_else(|error| panic!("{question}: {error}"))
     }
 
-    fn clock_file(&self) -> PathBuf {
-        self.base.path().join("clock")
+    /// Asks the database the same thing again and again, over one connection; returns how long each answer took.
+    #[track_caller]
+    pub fn time_of(&self, question: &str, times: usize) -> Vec<Duration> {
+        if let Some(place) = &self.place {
+            let questions = format!("\\timing on\n{}", format!("{question};\n").repeat(times));
+            let asked = place.ground.postgres.ask(&place.database, &questions);
+            let times = asked
+                .ok()
+                .lines()
+                .filter_map(|line| line.strip_prefix("Time: ")?.split(' ').next())
+                .map(|ms| ms.parse::<f64>().expect("psql prints milliseconds"));
+            return times
+                .map(|ms| Duration::from_secs_f64(ms / 1_000.0))
+                .collect();
+        }
+        let database = self.database();
+        let mut statement = database.prepare(question).expect("it is a question");
+        (0..times)
+            .map(|_| {
+                let begun = Instant::now();
+                let mut rows = statement.query(()).expect("it can be asked");
+                while rows.next().expect("it is answered").is_some() {}
+                begun.elapsed()
+            })
+            .collect()
+    }
+
+    /// Lets PostgreSQL look at its tables now, as autovacuum does within minutes of a bulk load.
+    pub fn settle(&self) {
+        if self.place.is_some() {
+            self.execute("VACUUM ANALYZE");
+        }
+    }
+
+    /// Changes the database behind the server's back.
+    #[track_caller]
+    pub fn execute(&self, statements: &str) {
+        if let Some(place) = &self.place {
+            place.ground.postgres.ask(&place.database, statements).ok();
+        } else {
+            self.database()
+                .execute_batch(statements)
+                .unwrap_or_else(|error| panic!("{statements}: {error}"));
+        }
     }
 
     fn log_file(&self) -> PathBuf {
@@ -187,7 +311,8 @@ impl DataFolder {
             .env("HOME", self.base.path())
             .env("RUST_BACKTRACE", "1")
             .env("NUAGE_DATA_DIR", &self.path)
-            .env("NUAGE_TEST_CLOCK_FILE", self.clock_file())
+            .env("NUAGE_TEST_CLOCK_FILE", &self.clock)
+            .envs(self.place.iter().flat_map(Place::environment))
             .envs(self.environment.iter().cloned())
             .current_dir(self.base.path());
     }
@@ -250,15 +375,25 @@ impl TestServer {
     /// Starts a server over a folder.
     #[track_caller]
     pub fn over(data: DataFolder) -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut server = Self {
-            data,
-            process: None,
-            address: Arc::new(Mutex::new(nowhere)),
-            greeting: Vec::new(),
-        };
+        let mut server = Self::not_started(data);
         server.start_again();
         server
+    }
+
+    /// Returns a server over a folder that does not run yet.
+    pub fn not_started(data: DataFolder) -> Self {
+        Self {
+            data,
+            process: None,
+            address: Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 1)))),
+            greeting: Vec::new(),
+        }
+    }
+
+    /// Starts another server of the same installation, which must be scaled.
+    #[track_caller]
+    pub fn beside(&self) -> Self {
+        Self::over(self.data.beside())
     }
 
     /// Starts the server over its data, after `stop` or `kill`.

@@ -7,6 +7,8 @@
 //! | `storage` | is what was acknowledged still there after the worst? |
 //! | `abuse` | does bad input leave the server alive, small and silent? |
 //! | `cost` | does anything become slower as folders fill? |
+//! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
+//! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
 
 #![expect(
@@ -20,5 +22,7 @@ mod abuse;
 mod clients;
 mod cost;
 mod dav;
+mod deployment;
+mod servers;
 mod storage;
 mod tidy;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::app::Expectation;
 use crate::app::Ground;
 use crate::cli::Context;
 use crate::cli::error::CliError;
@@ -18,6 +19,8 @@ use crate::jobs::backup::Progress;
 use crate::jobs::backup::backup;
 use crate::jobs::backup::restore;
 use crate::size::ByteSize;
+use crate::store::metadata::backup::BeginNewHistory;
+use crate::store::metadata::turn::Duty;
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -29,8 +32,12 @@ pub(super) struct Backup {
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// The folder of the backup.
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present = "new_history")]
+    folder: Option<PathBuf>,
+    /// Only voids what clients know of the time that was lost: for a PostgreSQL database that its own tools
+    /// have restored. No server may run.
+    #[arg(long, conflicts_with = "folder")]
+    new_history: bool,
 }
 
 impl Backup {
@@ -64,9 +71,12 @@ impl Backup {
 
 impl Restore {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let Some(folder) = &self.folder else {
+            return begin_new_history(context).await;
+        };
         require_embedded(context)?;
         let mut meter = Meter::begin();
-        let restored = restore(&self.folder, &context.folder, |progress| {
+        let restored = restore(folder, &context.folder, |progress| {
             meter.show(|took| line(progress, took));
         })
         .await;
@@ -80,6 +90,28 @@ impl Restore {
         ))?;
         Ok(())
     }
+}
+
+/// Begins a new line of history in a database that was restored without this program.
+async fn begin_new_history(context: &Context) -> Result<(), CliError> {
+    let MetadataPlace::Postgres(url) = &context.settings.general.metadata else {
+        return Err(CliError::RestoresItself);
+    };
+    let ground = context.ground(Expectation::Exists).await?;
+    // Any server would have one of the two, or ask for it within seconds.
+    let jobs = ground.metadata.take_turn(Duty::Jobs).await?;
+    let packs = ground.metadata.take_turn(Duty::Packs).await?;
+    let (Some(_jobs), Some(_packs)) = (jobs, packs) else {
+        return Err(CliError::ServerRuns);
+    };
+    let history_id = hex::encode(rand::random::<[u8; 16]>());
+    ground
+        .metadata
+        .write(BeginNewHistory { history_id })
+        .await?;
+    tokio::task::block_in_place(|| ground.metadata.close());
+    print_line(&format!("{url}: a new line of history begins"))?;
+    Ok(())
 }
 
 /// Refuses an installation of which only a part lies in the data folder.

@@ -85,7 +85,12 @@ pub(super) enum CliError {
         /// Where the chunks are.
         chunks: String,
     },
-    /// A server works on what should be moved.
+    /// What restores a data folder begins a new history by itself.
+    #[error(
+        "--new-history is for a PostgreSQL database that was restored with its own tools; restore DIR does it by itself"
+    )]
+    RestoresItself,
+    /// A server works on what should be moved or restored.
     #[error("a server is running on this data: stop it first")]
     ServerRuns,
     /// Packs could not be moved.
@@ -141,6 +146,7 @@ impl CliError {
             | Self::NotEmbedded { .. }
             | Self::MovesFromAFolder { .. }
             | Self::ServerRuns
+            | Self::RestoresItself
             | Self::Move(_)
             | Self::Runtime(_)
             | Self::Terminal(_)

@@ -76,6 +76,8 @@ enum Command {
     #[command(flatten)]
     OnGround(OnGround),
     /// Makes a data folder from a backup; it must not hold anything yet.
+    ///
+    /// With --new-history: makes a restored PostgreSQL database fit for clients that saw its lost future.
     Restore(backup::Restore),
     /// Shows settings.
     #[command(subcommand)]

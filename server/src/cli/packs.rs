@@ -44,13 +44,27 @@ impl Packs {
             Err(AppError::InUse { .. }) => return Ok(Self::OfAServer),
             Err(error) => return Err(error.into()),
         };
-        // Where there is a folder its lock tells, else the turn.
+        // A folder beside its database: the lock of the folder tells, and until then no turn may begin,
+        // because on SQLite it would end a server's.
+        let early = match claim {
+            Claim::OfPacks => None,
+            Claim::Shared | Claim::OfFolder(_) | Claim::OfSession(_) => {
+                match ground.metadata.take_turn(Duty::Jobs).await? {
+                    Some(turn) => Some(turn),
+                    None => return Ok(Self::OfAServer),
+                }
+            }
+        };
         let chunks = match tokio::task::block_in_place(|| ground.open_chunks(settings)) {
             Ok(chunks) => chunks,
             Err(AppError::InUse { .. }) => return Ok(Self::OfAServer),
             Err(error) => return Err(error.into()),
         };
-        let Some(turn) = ground.metadata.take_turn(Duty::Jobs).await? else {
+        let turn = match early {
+            Some(turn) => Some(turn),
+            None => ground.metadata.take_turn(Duty::Jobs).await?,
+        };
+        let Some(turn) = turn else {
             close(chunks).await;
             return Ok(Self::OfAServer);
         };

@@ -241,15 +241,21 @@ impl Task {
 
 /// Notices each second what other processes changed of accounts.
 async fn watch_accounts(identity: Arc<Identity>, stop: CancellationToken) {
+    let mut is_blind = false;
     while stop
         .run_until_cancelled(tokio::time::sleep(TICK))
         .await
         .is_some()
     {
         let watched: StoreResult<()> = identity.forget_changed().await;
-        if let Err(error) = watched {
-            tracing::error!(%error, "changed accounts could not be looked for; all credentials are forgotten");
+        match &watched {
+            Ok(()) if is_blind => tracing::info!("changed accounts are looked for again"),
+            Err(error) if !is_blind => {
+                tracing::error!(%error, "changed accounts could not be looked for; all credentials are forgotten");
+            }
+            Ok(()) | Err(_) => {}
         }
+        is_blind = watched.is_err();
     }
 }
 

@@ -10,6 +10,7 @@ use nuage_tests::data::Chance;
 use nuage_tests::data::bytes;
 use nuage_tests::server::DataFolder;
 use nuage_tests::server::files_below;
+use nuage_tests::shape::embedded_only;
 
 use crate::storage::ledger::Ledger;
 
@@ -22,6 +23,9 @@ fn size_of(folder: &std::path::Path) -> u64 {
 
 #[test]
 fn a_backup_made_while_people_write_restores_everything_acknowledged_before_it() {
+    if embedded_only("PostgreSQL and the bucket have backups of their own") {
+        return;
+    }
     let server = TestServer::with(&[("NUAGE_JOBS__PACK_SECONDS", "1")]);
     let alice = server.user("alice");
     let bob = server.user("bob");
@@ -82,6 +86,9 @@ fn a_backup_made_while_people_write_restores_everything_acknowledged_before_it()
 
 #[test]
 fn no_etag_of_the_lost_future_is_given_to_other_content() {
+    if embedded_only("PostgreSQL and the bucket have backups of their own") {
+        return;
+    }
     let server = TestServer::start();
     let alice = server.user("alice");
     alice.put("/a", "before").send().expect(201);
@@ -128,6 +135,9 @@ fn no_etag_of_the_lost_future_is_given_to_other_content() {
 
 #[test]
 fn restore_refuses_a_folder_that_holds_data_and_a_backup_that_is_damaged() {
+    if embedded_only("PostgreSQL and the bucket have backups of their own") {
+        return;
+    }
     let server = TestServer::start();
     let alice = server.user("alice");
     alice.put("/a", bytes(1, 3_000_000)).send().expect(201);

@@ -24,7 +24,7 @@ fn stopped_with_packs() -> (TestServer, nuage_tests::User, Vec<PathBuf>) {
         .send()
         .expect(201);
     server.stop();
-    let packs: Vec<PathBuf> = files_below(&server.data.path().join("chunks"))
+    let packs: Vec<PathBuf> = files_below(&server.data.packs())
         .into_iter()
         .filter(|file| file.extension().is_some_and(|kind| kind == "pack"))
         .filter(|file| fs::metadata(file).unwrap().len() > LENGTH as u64 / 2)
@@ -146,14 +146,12 @@ fn a_cut_or_missing_pack_is_noticed_and_the_rest_is_readable() {
 #[test]
 fn check_repairs_what_can_be_computed_again() {
     let (server, _, _) = stopped_with_packs();
-    let database = server.data.database();
-    database
-        .execute("UPDATE space SET used = used + 12345 WHERE kind = 1", ())
-        .unwrap();
-    database
-        .execute("UPDATE node SET size = size + 7 WHERE name = 'd'", ())
-        .unwrap();
-    drop(database);
+    server
+        .data
+        .execute("UPDATE space SET used = used + 12345 WHERE kind = 1");
+    server
+        .data
+        .execute("UPDATE node SET size = size + 7 WHERE name = 'd'");
 
     assert_eq!(server.data.command(&["check"]).code, 2);
     assert_eq!(server.data.command(&["check", "--repair"]).code, 1);

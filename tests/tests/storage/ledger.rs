@@ -3,9 +3,12 @@
 //! A [`Ledger`] changes files at random. An acknowledged change is certain; a
 //! change without an answer (or refused by a failing disk) may have happened
 //! or not, as a whole: [`Ledger::settle`] reads which, and anything between the
-//! two is a fault. Paths of an unsettled change are left alone meanwhile.
+//! two is a fault. Paths of an unsettled change are left alone meanwhile. Where other servers
+//! go on, [`Ledger::settle_older`] does the same for what no server can be doing any more.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+use std::time::Instant;
 
 use nuage_tests::User;
 use nuage_tests::data::Chance;
@@ -28,9 +31,16 @@ struct Change {
     after: Option<Content>,
 }
 
+/// What was asked by one request that got no whole answer.
+#[derive(Debug)]
+struct Unsettled {
+    since: Instant,
+    changes: Vec<Change>,
+}
+
 /// How one change went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It was acknowledged.
     Done,
     /// The server refused it, with this status.
@@ -43,19 +53,19 @@ pub(super) enum Outcome {
 
 /// One client's knowledge of its own folder.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     user: User,
     folder: String,
     files: BTreeMap<String, Content>,
-    unsettled: Vec<Vec<Change>>,
+    unsettled: Vec<Unsettled>,
     chance: Chance,
     /// How many changes were acknowledged.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
 }
 
 impl Ledger {
     /// Makes the folder of a client, number `number`.
-    pub(super) fn new(user: &User, number: u64, chance: Chance) -> Self {
+    pub(crate) fn new(user: &User, number: u64, chance: Chance) -> Self {
         let folder = format!("/client{number}");
         user.mkcol(&folder).send().expect(201);
         Self {
@@ -69,12 +79,12 @@ impl Ledger {
     }
 
     /// Lets the ledger speak to another server that holds the same data.
-    pub(super) fn speak_as(&mut self, user: &User) {
+    pub(crate) fn speak_as(&mut self, user: &User) {
         self.user = user.clone();
     }
 
     /// Makes one change, drawn at random.
-    pub(super) fn step(&mut self) -> Outcome {
+    pub(crate) fn step(&mut self) -> Outcome {
         let Some(path) = self.free_path() else {
             return Outcome::Stuck;
         };
@@ -155,55 +165,92 @@ impl Ledger {
                 Outcome::Done
             }
             Ok(answer) => {
-                self.unsettled.push(changes);
+                self.leave_open(changes);
                 Outcome::Refused(answer.status)
             }
             Err(_) => {
-                self.unsettled.push(changes);
+                self.leave_open(changes);
                 Outcome::Unanswered
             }
         }
     }
 
+    fn leave_open(&mut self, changes: Vec<Change>) {
+        self.unsettled.push(Unsettled {
+            since: Instant::now(),
+            changes,
+        });
+    }
+
     /// Reads which unacknowledged changes happened; each happened whole or not at all.
     #[track_caller]
-    pub(super) fn settle(&mut self) {
-        for changes in std::mem::take(&mut self.unsettled) {
-            let found: Vec<Option<Vec<u8>>> = changes
-                .iter()
-                .map(|change| self.read(&change.path))
-                .collect();
-            let is = |which: fn(&Change) -> Option<Content>| {
-                changes
+    pub(crate) fn settle(&mut self) {
+        self.settle_older(Duration::ZERO);
+        assert!(self.unsettled.is_empty(), "a file cannot be read");
+    }
+
+    /// Settles what was asked longer ago than `age`; what cannot be read just now stays open.
+    #[track_caller]
+    pub(crate) fn settle_older(&mut self, age: Duration) {
+        for open in std::mem::take(&mut self.unsettled) {
+            let found: Option<Vec<Option<Vec<u8>>>> = match open.since.elapsed() >= age {
+                true => open
+                    .changes
                     .iter()
-                    .zip(&found)
-                    .all(|(change, found)| same(which(change), found.as_deref()))
+                    .map(|change| self.try_read(&change.path))
+                    .collect(),
+                false => None,
             };
-            let happened = is(|change| change.after);
-            assert!(
-                happened || is(|change| change.before),
-                "neither done nor undone: {changes:?}, found {:?} bytes",
-                found
-                    .iter()
-                    .map(|found| found.as_ref().map(Vec::len))
-                    .collect::<Vec<_>>()
-            );
-            for change in &changes {
-                self.set(
-                    &change.path,
-                    if happened {
-                        change.after
-                    } else {
-                        change.before
-                    },
-                );
+            match found {
+                Some(found) => self.settle_one(&open.changes, &found),
+                None => self.unsettled.push(open),
             }
         }
     }
 
+    #[track_caller]
+    fn settle_one(&mut self, changes: &[Change], found: &[Option<Vec<u8>>]) {
+        let is = |which: fn(&Change) -> Option<Content>| {
+            changes
+                .iter()
+                .zip(found)
+                .all(|(change, found)| same(which(change), found.as_deref()))
+        };
+        let happened = is(|change| change.after);
+        assert!(
+            happened || is(|change| change.before),
+            "neither done nor undone: {changes:?}, found {:?} bytes",
+            found
+                .iter()
+                .map(|found| found.as_ref().map(Vec::len))
+                .collect::<Vec<_>>()
+        );
+        for change in changes {
+            let now = if happened {
+                change.after
+            } else {
+                change.before
+            };
+            self.set(&change.path, now);
+        }
+    }
+
+    /// Returns whether it knows of every change whether it happened.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unsettled.is_empty()
+    }
+
+    /// Returns how many bytes its files have together.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files
+            .values()
+            .map(|content| content.length as u64)
+            .sum()
+    }
+
     /// Reads every file back and compares it byte for byte.
     #[track_caller]
-    pub(super) fn verify(&self) {
+    pub(crate) fn verify(&self) {
         assert!(self.unsettled.is_empty(), "settle first");
         for (path, content) in &self.files {
             let found = self.read(path);
@@ -232,6 +279,15 @@ impl Ledger {
         }
     }
 
+    /// Reads a file; `None`: there is no answer that tells.
+    fn try_read(&self, path: &str) -> Option<Option<Vec<u8>>> {
+        match self.user.get(path).try_send() {
+            Ok(answer) if answer.status == 404 => Some(None),
+            Ok(answer) if answer.status == 200 => Some(Some(answer.body)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     fn set(&mut self, path: &str, content: Option<Content>) {
         match content {
             Some(content) => self.files.insert(path.to_owned(), content),
@@ -246,7 +302,7 @@ impl Ledger {
             let is_free = self
                 .unsettled
                 .iter()
-                .flatten()
+                .flat_map(|open| &open.changes)
                 .all(|change| change.path != path);
             is_free.then_some(path)
         })

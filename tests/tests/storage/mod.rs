@@ -5,6 +5,6 @@ mod commands;
 mod crash;
 mod damage;
 mod growth;
-mod ledger;
+pub(crate) mod ledger;
 mod old_data;
 mod refusing_disk;

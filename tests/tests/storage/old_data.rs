@@ -14,6 +14,7 @@ use nuage_tests::command::workspace;
 use nuage_tests::data::Pattern;
 use nuage_tests::data::bytes;
 use nuage_tests::server::DataFolder;
+use nuage_tests::shape::embedded_only;
 
 fn old_data() -> PathBuf {
     workspace().join("tests/old-data")
@@ -29,6 +30,9 @@ fn unpacked(archive: &Path) -> DataFolder {
 
 #[test]
 fn every_old_data_folder_opens_with_everything_in_it() {
+    if embedded_only("it is about data folders") {
+        return;
+    }
     let mut folders: Vec<PathBuf> = std::fs::read_dir(old_data())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -65,6 +69,9 @@ fn every_old_data_folder_opens_with_everything_in_it() {
 /// Not a test of anything: with `NUAGE_TEST_MAKE_OLD_DATA=v0.1` it writes `tests/old-data/v0.1`.
 #[test]
 fn old_data_of_this_version_can_be_made() {
+    if embedded_only("it is about data folders") {
+        return;
+    }
     let mut server = TestServer::with(&[("NUAGE_JOBS__PACK_SECONDS", "1")]);
     let user = server.user("alice");
     let token = server.token(&user, &[]);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nuage_shared::manifest::PackId;
+
 use crate::clock::Timestamp;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::accounts::CreateAccount;
@@ -18,9 +20,15 @@ use crate::store::metadata::migrate::MOVED_TO;
 use crate::store::metadata::migrate::Migrated;
 use crate::store::metadata::migrate::MigrationPhase;
 use crate::store::metadata::migrate::migrate_to_postgres;
+use crate::store::metadata::packs::FindPack;
+use crate::store::metadata::packs::MovePack;
+use crate::store::metadata::packs::OpenPack;
+use crate::store::metadata::packs::SealPack;
 use crate::store::metadata::postgres::PostgresSettings;
 use crate::store::metadata::postgres::test_server::database;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::redirections::Redirection;
+use crate::store::metadata::redirections::Redirections;
 use crate::store::metadata::sqlite::SqliteSettings;
 use crate::store::metadata::testing::open_postgres;
 use crate::store::metadata::tx::Operation;
@@ -384,4 +392,65 @@ async fn a_move_that_was_interrupted_goes_on_and_ends_with_the_same_rows() {
     left.write(other).await.unwrap();
     let other = migrate_to_postgres(&file, target, "elsewhere", &mut |_| {}).await;
     assert!(other.unwrap_err().to_string().contains("an installation"));
+}
+
+async fn sealed_pack(store: &MetadataStore) -> PackId {
+    let at = Timestamp::from_seconds(1);
+    let uuid = rand::random();
+    let pack = store.write(OpenPack { uuid, at }).await.unwrap();
+    let size_bytes = 1_000;
+    let seal = SealPack {
+        pack,
+        size_bytes,
+        at,
+    };
+    store.write(seal).await.unwrap();
+    pack
+}
+
+/// Leads 10 bytes at each of the offsets to the beginnings of packs.
+fn moving(pack: PackId, to: &[(u64, PackId)]) -> MovePack {
+    let mut moved = Redirections::default();
+    for (from, target) in to {
+        moved.push(Redirection {
+            from: *from,
+            length: 10,
+            pack: *target,
+            to: 0,
+        });
+    }
+    MovePack {
+        pack,
+        copied: Vec::new(),
+        moved,
+        at: Timestamp::from_seconds(2),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_compactions_at_once_lose_no_redirection_of_a_common_source() {
+    let url = database().await;
+    let (one, two) = (open_postgres(&url).await, open_postgres(&url).await);
+    for _ in 0..25 {
+        let mut packs = Vec::new();
+        for _ in 0..5 {
+            packs.push(sealed_pack(&one).await);
+        }
+        let [source, a, b, c, d] = packs[..] else {
+            unreachable!()
+        };
+        let to_both = moving(source, &[(100, a), (200, b)]);
+        assert!(one.write(to_both).await.unwrap());
+
+        let (first, second) = tokio::join!(
+            one.write(moving(a, &[(0, c)])),
+            two.write(moving(b, &[(0, d)]))
+        );
+        assert!(first.unwrap() && second.unwrap());
+
+        let (_, moved) = one.read(FindPack(source)).await.unwrap().unwrap();
+        let moved = moved.unwrap();
+        assert_eq!(moved.resolve(100), Some((c, 0)));
+        assert_eq!(moved.resolve(200), Some((d, 0)));
+    }
 }

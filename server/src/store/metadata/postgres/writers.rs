@@ -197,7 +197,10 @@ impl Writers {
                 Outcome::Unknown(text) => return job.fail(StoreError::Unknown(text)),
                 Outcome::Repeat(StoreError::Closed) => return job.fail(StoreError::Closed),
                 Outcome::Repeat(error) if attempts >= ATTEMPTS_MAX => {
-                    return job.fail(StoreError::Unavailable(error.to_string()));
+                    return job.fail(match error {
+                        StoreError::Unavailable(_) => error,
+                        other => StoreError::Unavailable(other.to_string()),
+                    });
                 }
                 Outcome::Repeat(error) => {
                     tracing::debug!(%error, attempts, "a transaction runs again");
