@@ -548,6 +548,24 @@ fn a_cache_that_cannot_be_written_fails_nobody() {
 }
 
 #[test]
+fn a_request_whose_answer_was_lost_is_recognised() {
+    run(async {
+        let fixture = Fixture::on_s3().await;
+        let objects = &fixture.chunks().shared.objects;
+        let uuid = [9; 16];
+        let parts = [Bytes::from(noise(5_000, 1)), Bytes::from(noise(30, 2))];
+        objects.create(&uuid, &parts).await.unwrap();
+        objects.create(&uuid, &parts).await.unwrap();
+        // Anything else under that name is not what was sent.
+        for other in [noise(5_030, 3), noise(5_029, 1)] {
+            assert!(objects.create(&uuid, &[Bytes::from(other)]).await.is_err());
+        }
+        let held = objects.read_past_cache(&uuid, 0..5_030).await.unwrap();
+        assert!(held == parts.concat());
+    });
+}
+
+#[test]
 fn readers_of_the_same_bytes_fetch_them_once() {
     run(async {
         let fixture = Fixture::on_s3().await;
