@@ -135,6 +135,10 @@ fn describe() {
         "nuage_metadata_waiting_writes",
         "Writes that wait for the database's writer"
     );
+    counter!(
+        "nuage_metadata_round_trips_total",
+        "How often transactions waited for the database server (PostgreSQL)"
+    );
     gauge!(
         "nuage_metadata_wal_bytes",
         "Size of the database's write-ahead log"
@@ -176,6 +180,9 @@ impl Gauges {
             "nuage_metadata_waiting_writes",
             self.metadata.waiting_writes() as u64,
         );
+        if let Some(round_trips) = self.metadata.round_trips() {
+            metrics::counter!("nuage_metadata_round_trips_total").absolute(round_trips);
+        }
         let Some(database) = self.metadata.path() else {
             return;
         };

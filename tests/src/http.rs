@@ -26,8 +26,8 @@ pub enum Payload {
     None,
     /// Bytes, with their length.
     Bytes(Vec<u8>),
-    /// Bytes in chunked coding, without a length.
-    Chunked(Vec<u8>),
+    /// A stream in chunked coding, without a length.
+    Chunked(Box<dyn Read + Send>),
     /// So many bytes of a stream.
     Stream(Box<dyn Read + Send>, u64),
 }
@@ -37,7 +37,7 @@ impl fmt::Debug for Payload {
         match self {
             Self::None => f.write_str("None"),
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::Chunked(bytes) => write!(f, "{} bytes, chunked", bytes.len()),
+            Self::Chunked(_) => f.write_str("a stream, chunked"),
             Self::Stream(_, length) => write!(f, "a stream of {length} bytes"),
         }
     }
@@ -308,14 +308,19 @@ impl Connection {
                 self.write(&head)?;
                 self.write(&bytes)
             }
-            Payload::Chunked(bytes) => {
+            Payload::Chunked(mut reader) => {
                 self.write(&head)?;
-                for piece in bytes.chunks(16 << 10) {
-                    self.write(format!("{:x}\r\n", piece.len()).as_bytes())?;
-                    self.write(piece)?;
+                let mut piece = vec![0; 16 << 10];
+                loop {
+                    let read = reader.read(&mut piece)?;
+                    // A piece without bytes ends the body.
+                    self.write(format!("{read:x}\r\n").as_bytes())?;
+                    self.write(&piece[..read])?;
                     self.write(b"\r\n")?;
+                    if read == 0 {
+                        return Ok(());
+                    }
                 }
-                self.write(b"0\r\n\r\n")
             }
             Payload::Stream(reader, length) => {
                 self.write(&head)?;

@@ -254,6 +254,40 @@ impl DataFolder {
             .unwrap_or_else(|error| panic!("{question}: {error}"))
     }
 
+    /// Asks the database the same thing again and again, over one connection; returns how long each answer took.
+    #[track_caller]
+    pub fn time_of(&self, question: &str, times: usize) -> Vec<Duration> {
+        if let Some(place) = &self.place {
+            let questions = format!("\\timing on\n{}", format!("{question};\n").repeat(times));
+            let asked = place.ground.postgres.ask(&place.database, &questions);
+            let times = asked
+                .ok()
+                .lines()
+                .filter_map(|line| line.strip_prefix("Time: ")?.split(' ').next())
+                .map(|ms| ms.parse::<f64>().expect("psql prints milliseconds"));
+            return times
+                .map(|ms| Duration::from_secs_f64(ms / 1_000.0))
+                .collect();
+        }
+        let database = self.database();
+        let mut statement = database.prepare(question).expect("it is a question");
+        (0..times)
+            .map(|_| {
+                let begun = Instant::now();
+                let mut rows = statement.query(()).expect("it can be asked");
+                while rows.next().expect("it is answered").is_some() {}
+                begun.elapsed()
+            })
+            .collect()
+    }
+
+    /// Lets PostgreSQL look at its tables now, as autovacuum does within minutes of a bulk load.
+    pub fn settle(&self) {
+        if self.place.is_some() {
+            self.execute("VACUUM ANALYZE");
+        }
+    }
+
     /// Changes the database behind the server's back.
     #[track_caller]
     pub fn execute(&self, statements: &str) {
@@ -563,10 +597,22 @@ impl TestServer {
         self.status_field("VmRSS:")
     }
 
-    /// Returns the most memory that it had since it started, in bytes (RSS).
+    /// Returns the most memory that it had since it started or the peak was restarted, in bytes (RSS).
     #[track_caller]
     pub fn memory_peak_bytes(&self) -> u64 {
         self.status_field("VmHWM:")
+    }
+
+    /// Lets [`Self::memory_peak_bytes`] begin anew; returns the memory that it has now, in bytes (RSS).
+    #[track_caller]
+    pub fn restart_memory_peak(&self) -> u64 {
+        // 5 resets the peak: proc(5), /proc/pid/clear_refs.
+        fs::write(
+            format!("/proc/{}/clear_refs", self.pid().as_raw_nonzero()),
+            "5",
+        )
+        .expect("the process runs");
+        self.status_field("VmRSS:")
     }
 
     /// Returns its processor time so far, user and system.

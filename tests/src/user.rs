@@ -6,6 +6,7 @@
 //! as it is.
 
 use std::fmt::Write as _;
+use std::io::Cursor;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -319,9 +320,11 @@ impl Call<'_> {
 
     /// Sends the body in chunked coding, without a length.
     pub fn chunked(mut self) -> Self {
-        if let Payload::Bytes(bytes) = self.request.payload {
-            self.request.payload = Payload::Chunked(bytes);
-        }
+        self.request.payload = match self.request.payload {
+            Payload::Bytes(bytes) => Payload::Chunked(Box::new(Cursor::new(bytes))),
+            Payload::Stream(reader, length) => Payload::Chunked(Box::new(reader.take(length))),
+            other => other,
+        };
         self
     }
 

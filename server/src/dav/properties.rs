@@ -211,6 +211,7 @@ impl Selection {
             properties: self.all_dead || self.items.iter().any(|i| matches!(i, Item::Dead(..))),
             locks: self.has(&[Live::LockDiscovery]),
             checksums: self.has(&[Live::Checksums]),
+            quota: self.wants_quota(),
         }
     }
 

@@ -142,11 +142,7 @@ impl Walk {
             owner: caller.name.to_string(),
             owner_shown: caller.display_name.to_string(),
             rights: files.rights(caller, path),
-            quota: if selection.wants_quota() {
-                Some(files.quota(caller, path).await?)
-            } else {
-                None
-            },
+            quota: listing.quota,
             prefix: asked.mount.prefix.clone(),
             now: files.now(),
         };

@@ -36,6 +36,7 @@ pub(crate) async fn put(
         created_at: head.created_at,
         checksum: head.checksum.clone(),
         precondition: asked.request.precondition.clone(),
+        client_waits: head.client_waits,
     };
     let mut upload = dav.files.begin_upload(&asked.caller, request).await?;
     while let Some(frame) = body.frame().await {

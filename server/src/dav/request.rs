@@ -103,6 +103,8 @@ pub struct PutHead {
     pub created_at: Option<Timestamp>,
     /// OC-Checksum.
     pub checksum: Option<Checksum>,
+    /// Expect: 100-continue.
+    pub client_waits: bool,
 }
 
 /// What is asked.
@@ -322,6 +324,7 @@ fn parse_put(headers: &HeaderMap) -> Result<PutHead, RequestFault> {
         modified_at: time_of(headers, "x-oc-mtime", "X-OC-MTime")?,
         created_at: time_of(headers, "x-oc-ctime", "X-OC-CTime")?,
         checksum,
+        client_waits: headers.contains_key(header::EXPECT),
     })
 }
 

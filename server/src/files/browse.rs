@@ -1,4 +1,4 @@
-//! Looking: find a node, list a folder, read properties and quota.
+//! Looking: find a node, list a folder, read properties.
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
 use crate::store::metadata::browse::OpenListing;
 use crate::store::metadata::browse::PAGE_NODES;
-use crate::store::metadata::browse::ReadQuota;
 use crate::store::metadata::locks::CheckPrecondition;
 use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
@@ -33,6 +32,8 @@ use crate::store::metadata::records::SpaceId;
 pub struct Listing {
     /// The node itself.
     pub entry: Entry,
+    /// The quota of its space, where it was asked for.
+    pub quota: Option<QuotaState>,
     metadata: Arc<MetadataStore>,
     path: NodePath,
     space: SpaceId,
@@ -115,10 +116,12 @@ impl Files {
             wants,
             with_children,
             now,
+            quota_default_bytes: self.settings.quota_default_bytes,
         };
         let opened = self.metadata.read(open).await.map_err(at(path))?;
         Ok(Listing {
             entry: opened.entry,
+            quota: opened.quota,
             metadata: Arc::clone(&self.metadata),
             path: path.clone(),
             space,
@@ -159,19 +162,6 @@ impl Files {
             .read(ListProperties {
                 space,
                 path: path.clone(),
-            })
-            .await
-            .map_err(at(path))
-    }
-
-    /// Returns the quota of the space that holds a path.
-    pub async fn quota(&self, caller: &Caller, path: &NodePath) -> FilesResult<QuotaState> {
-        let space = Self::permit_reading(caller, path)?;
-        let quota_default_bytes = self.settings.quota_default_bytes;
-        self.metadata
-            .read(ReadQuota {
-                space,
-                quota_default_bytes,
             })
             .await
             .map_err(at(path))

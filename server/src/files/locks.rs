@@ -80,6 +80,7 @@ impl Files {
             created_at: None,
             checksum: None,
             precondition,
+            client_waits: false,
         };
         self.begin_upload(caller, request).await?.finish().await?;
         Ok(())

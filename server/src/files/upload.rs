@@ -35,6 +35,7 @@ use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::upload::CommitUpload;
 use crate::store::metadata::upload::PrepareUpload;
+use crate::store::metadata::upload::Prepared;
 
 /// An upload that lasts longer than this takes a lease on its chunks.
 const LEASE_AFTER_SECONDS: i64 = 10 * 60;
@@ -94,6 +95,8 @@ pub struct UploadRequest {
     pub checksum: Option<Checksum>,
     /// The request's conditions.
     pub precondition: Precondition,
+    /// Whether the client sends the body only when it hears that it may (Expect: 100-continue).
+    pub client_waits: bool,
 }
 
 /// Bytes that uploads in progress will need, by space.
@@ -168,7 +171,8 @@ struct Room {
 }
 
 impl Files {
-    /// Begins an upload: tests conditions, locks, rights and (when the length is known) quota.
+    /// Begins an upload: tests rights, and conditions, locks and (when the length is known)
+    /// quota before a body that is worth the question.
     pub async fn begin_upload(
         &self,
         caller: &Caller,
@@ -177,14 +181,22 @@ impl Files {
         let path = &request.path;
         let change = self.permit_change(caller, path)?;
         let rights = Self::locate(caller).rights;
-        let prepare = PrepareUpload {
-            change: change.clone(),
-            path: path.clone(),
-            declared_bytes: request.declared_bytes,
-            reserved_bytes: self.reservations.held(change.space),
-            precondition: request.precondition.clone(),
+        // The commit tests all of it again, and a body that travels in the commit is here by then.
+        let is_small = request
+            .declared_bytes
+            .is_some_and(|bytes| bytes <= self.chunks.hot_bytes_max() as u64);
+        let prepared = if is_small && !request.client_waits {
+            Prepared::default()
+        } else {
+            let prepare = PrepareUpload {
+                change: change.clone(),
+                path: path.clone(),
+                declared_bytes: request.declared_bytes,
+                reserved_bytes: self.reservations.held(change.space),
+                precondition: request.precondition.clone(),
+            };
+            self.metadata.read(prepare).await.map_err(at(path))?
         };
-        let prepared = self.metadata.read(prepare).await.map_err(at(path))?;
         let reservation = self.reservations.hold(change.space, prepared.growth_bytes);
         let ingest = self.chunks.ingest(IngestRequest {
             space: change.space,

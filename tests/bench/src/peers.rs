@@ -1,6 +1,7 @@
 //! The servers: how each is set up in an empty folder, started and stopped.
 //!
-//! All of them serve one account over HTTP/1.1 with Basic credentials from a
+//! Nuage comes twice: embedded, on a folder, and scaled, on a PostgreSQL and an S3 store
+//! that the harness of the tests starts. All of them serve one account over HTTP/1.1 with Basic credentials from a
 //! folder on the same disk, and write no access log. What is not there is told
 //! and left out: the script beside this crate installs the peers.
 
@@ -23,6 +24,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use nuage_tests::shape::Ground;
+use nuage_tests::shape::Place;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
@@ -48,8 +51,10 @@ const WWW_DATA: u32 = 33;
 /// A server that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Peer {
-    /// Ours.
+    /// Ours, on SQLite and a folder.
     Nuage,
+    /// Ours, on PostgreSQL and S3.
+    Scaled,
     /// Apache httpd with mod_dav, from Debian's package.
     Apache,
     /// dufs, from crates.io.
@@ -64,6 +69,8 @@ pub(crate) struct Running {
     pub(crate) target: Target,
     /// What it stores lies here.
     pub(crate) data: PathBuf,
+    /// What it stands on; ends with it.
+    _ground: Option<Place>,
 }
 
 impl Running {
@@ -94,6 +101,7 @@ impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nuage => "nuage",
+            Self::Scaled => "scaled",
             Self::Apache => "apache",
             Self::Dufs => "dufs",
         }
@@ -107,14 +115,15 @@ impl Peer {
         let data = folder.join("data");
         fs::create_dir_all(&data).doing("create a folder")?;
         match self {
-            Self::Nuage => start_nuage(folder, data),
+            Self::Nuage => start_nuage(folder, data, None),
+            Self::Scaled => start_nuage(folder, data, Some(Ground::own().place())),
             Self::Apache => start_apache(folder, data),
             Self::Dufs => start_dufs(folder, data),
         }
     }
 }
 
-fn start_nuage(folder: &Path, data: PathBuf) -> BenchResult<Running> {
+fn start_nuage(folder: &Path, data: PathBuf, ground: Option<Place>) -> BenchResult<Running> {
     let program = env::var_os("NUAGE_SERVER").map_or_else(
         || PathBuf::from("target/release/nuage-server"),
         PathBuf::from,
@@ -125,10 +134,13 @@ fn start_nuage(folder: &Path, data: PathBuf) -> BenchResult<Running> {
     }
     let log = folder.join("log");
     let errors = File::create(&log).doing("create a log")?;
+    let environment: Vec<(&'static str, String)> =
+        ground.iter().flat_map(Place::environment).collect();
     let mut child = Command::new(&program)
         .arg("--data-dir")
         .arg(&data)
         .args(["serve", "--listen", "127.0.0.1:0"])
+        .envs(environment.iter().cloned())
         .env("NUAGE_LOG__REQUESTS", "false")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -150,19 +162,26 @@ fn start_nuage(folder: &Path, data: PathBuf) -> BenchResult<Running> {
         return Err(BenchFault::NotUp { log });
     };
     let target = Target::new(address, "/dav/", NAME, PASSWORD);
+    // Running from here on: it ends when the account cannot be made.
     let running = Running {
         child,
         target,
-        data,
+        data: ground.as_ref().map_or_else(|| data.clone(), Place::objects),
+        _ground: ground,
     };
-    add_account(&program, &running.data)?;
+    add_account(&program, &data, &environment)?;
     Ok(running)
 }
 
-fn add_account(program: &Path, data: &Path) -> BenchResult<()> {
+fn add_account(
+    program: &Path,
+    data: &Path,
+    environment: &[(&'static str, String)],
+) -> BenchResult<()> {
     let mut adding = Command::new(program)
         .arg("--data-dir")
         .arg(data)
+        .envs(environment.iter().cloned())
         .args(["user", "add", NAME, "--password-stdin", "--quota", "1TB"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -298,6 +317,7 @@ fn start_quietly(
         child,
         target,
         data,
+        _ground: None,
     };
     let begun = Instant::now();
     while TcpStream::connect(address).is_err() {

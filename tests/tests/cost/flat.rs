@@ -28,17 +28,17 @@ const RATIO_MAX: f64 = 3.0;
 const NOISE: Duration = Duration::from_millis(2);
 
 /// A folder with its number of siblings.
-struct Folder {
+pub(super) struct Folder {
     name: String,
     siblings: u64,
 }
 
 /// The times of one kind of request in each folder.
-struct Row {
-    what: &'static str,
+pub(super) struct Row {
+    pub(super) what: &'static str,
     /// Differences below this are noise.
-    noise: Duration,
-    cells: Vec<Duration>,
+    pub(super) noise: Duration,
+    pub(super) cells: Vec<Duration>,
 }
 
 /// A kind of request: its name, and how it is made for the n-th time in a folder.
@@ -91,20 +91,20 @@ const KINDS: &[Kind] = &[
     }),
 ];
 
-fn timed<T>(action: impl FnOnce() -> T) -> (Duration, T) {
+pub(super) fn timed<T>(action: impl FnOnce() -> T) -> (Duration, T) {
     let begun = Instant::now();
     let outcome = action();
     (begun.elapsed(), outcome)
 }
 
 /// Returns what the quickest quarter needed at most: waiting for a busy machine is left out.
-fn quartile(mut times: Vec<Duration>) -> Duration {
+pub(super) fn quartile(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 4]
 }
 
 /// Makes a folder with so many files, by copies of one.
-fn fill(user: &User, name: &str, siblings: u64) -> Folder {
+pub(super) fn fill(user: &User, name: &str, siblings: u64) -> Folder {
     user.mkcol(&format!("/{name}")).send().expect(201);
     std::thread::scope(|scope| {
         for filler in 0..FILLERS {
@@ -123,7 +123,7 @@ fn fill(user: &User, name: &str, siblings: u64) -> Folder {
 }
 
 /// A row for each kind of request, a cell for each folder; the folders take turns.
-fn measure(user: &User, folders: &[Folder]) -> Vec<Row> {
+pub(super) fn measure(user: &User, folders: &[Folder]) -> Vec<Row> {
     let mut times = vec![vec![Vec::new(); folders.len()]; KINDS.len()];
     for number in 0..SAMPLES {
         for ((_, request), times) in KINDS.iter().zip(&mut times) {
@@ -161,7 +161,7 @@ fn measure(user: &User, folders: &[Folder]) -> Vec<Row> {
 }
 
 /// Prints the cells side by side and returns which rows grow from the column `from` to a later one.
-fn compare(titles: &[String], rows: &[Row]) -> Vec<String> {
+pub(super) fn compare(titles: &[String], rows: &[Row]) -> Vec<String> {
     let mut table = format!("{:22}", "");
     for title in titles {
         write!(table, "{title:>19}").unwrap();

@@ -1,3 +1,4 @@
 //! Nothing becomes slower because a folder, or the whole installation, is full.
 
 mod flat;
+mod total;

@@ -185,9 +185,10 @@ fn an_older_binary_refuses_newer_data_and_leaves_it_alone() {
     server.stop();
     let (ask, tell) = match server.data.place() {
         None => ("PRAGMA user_version", "PRAGMA user_version ="),
+        // There a newer one says which versions may go on beside it: not this one.
         Some(_) => (
             "SELECT version FROM schema_version",
-            "UPDATE schema_version SET version =",
+            "UPDATE schema_version SET oldest = version + 1, version =",
         ),
     };
     let version = server.data.number(ask);

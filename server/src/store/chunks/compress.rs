@@ -30,27 +30,39 @@ fn pays(compressed: usize, plain: usize) -> bool {
 }
 
 impl Compressors {
-    /// Returns the compressed chunk, if that saves more than 6 %.
-    pub(super) fn compress(&self, chunk: &[u8]) -> Option<Vec<u8>> {
+    /// Appends a chunk to `out` as it will be stored: compressed where that saves more
+    /// than 6 %, else as it is. Returns the length of what was appended, in bytes.
+    pub(super) fn store(&self, chunk: &[u8], out: &mut Vec<u8>) -> usize {
+        let begin = out.len();
+        if !self.compress(chunk, out) {
+            out.truncate(begin);
+            out.extend_from_slice(chunk);
+        }
+        out.len() - begin
+    }
+
+    /// Appends a chunk compressed, if that pays; else what it appended is worth nothing.
+    fn compress(&self, chunk: &[u8], out: &mut Vec<u8>) -> bool {
         let idle = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let mut compressor = match idle {
-            Some(compressor) => compressor,
-            None => Compressor::new(LEVEL).ok()?,
+        let compressor = idle.map_or_else(|| Compressor::new(LEVEL), Ok);
+        let Ok(mut compressor) = compressor else {
+            return false;
         };
-        let compressed = compress_with(&mut compressor, chunk);
+        let is_compressed = compress_with(&mut compressor, chunk, out).is_some();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(compressor);
         }
-        compressed
+        is_compressed
     }
 }
 
-fn compress_with(compressor: &mut Compressor<'_>, chunk: &[u8]) -> Option<Vec<u8>> {
+/// Appends a chunk compressed; `None`: it does not pay.
+fn compress_with(compressor: &mut Compressor<'_>, chunk: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let middle = (chunk.len() / 2).saturating_sub(SAMPLE_BYTES / 2);
     let sample = chunk.get(middle..middle + SAMPLE_BYTES).unwrap_or(chunk);
     let tried = compressor.compress(sample).ok()?;
@@ -58,10 +70,16 @@ fn compress_with(compressor: &mut Compressor<'_>, chunk: &[u8]) -> Option<Vec<u8
         return None;
     }
     if sample.len() == chunk.len() {
-        return Some(tried);
+        out.extend_from_slice(&tried);
+        return Some(());
     }
-    let compressed = compressor.compress(chunk).ok()?;
-    pays(compressed.len(), chunk.len()).then_some(compressed)
+    let begin = out.len();
+    // What does not fit into the chunk's own length would not pay.
+    out.reserve(chunk.len());
+    let mut end = std::io::Cursor::new(&mut *out);
+    end.set_position(begin as u64);
+    let length = compressor.compress_to_buffer(chunk, &mut end).ok()?;
+    pays(length, chunk.len()).then_some(())
 }
 
 /// Decompresses a chunk whose length is known; `None`: these bytes are not that chunk.
@@ -78,7 +96,10 @@ mod tests {
     fn text_is_compressed_and_noise_is_left_alone() {
         let compressors = Compressors::default();
         let text = "une ligne, puis une autre\n".repeat(4_000);
-        let compressed = compressors.compress(text.as_bytes()).unwrap();
+        let mut compressed = b"before".to_vec();
+        let length = compressors.store(text.as_bytes(), &mut compressed);
+        let compressed = compressed.split_off(6);
+        assert_eq!(compressed.len(), length);
         assert!(compressed.len() < text.len() / 10);
         assert_eq!(
             decompress(&compressed, text.len()).as_deref(),
@@ -87,6 +108,8 @@ mod tests {
         assert_eq!(decompress(&compressed, text.len() - 1), None);
         let mut noise = vec![0; 100_000];
         rand::fill(&mut noise[..]);
-        assert_eq!(compressors.compress(&noise), None);
+        let mut stored = b"before".to_vec();
+        assert_eq!(compressors.store(&noise, &mut stored), noise.len());
+        assert_eq!(stored.split_off(6), noise);
     }
 }

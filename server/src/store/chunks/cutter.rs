@@ -15,6 +15,7 @@ use nuage_shared::chunker::Chunker;
 use nuage_shared::chunker::Profile;
 
 use crate::store::chunks::appender::NewFrame;
+use crate::store::chunks::buffers::Buffers;
 use crate::store::chunks::checksum::Checksum;
 use crate::store::chunks::compress::Compressors;
 use crate::store::chunks::damage::Damage;
@@ -24,7 +25,7 @@ use crate::store::chunks::known::KnownChunk;
 /// Bytes that go to a blocking thread together.
 pub(super) const BATCH_BYTES: usize = 256 << 10;
 /// Pieces after which a blocking thread hands back, in bytes of new frames.
-const FRAMES_BYTES_MAX: usize = 2 << 20;
+const FRAMES_BYTES_MAX: usize = 1 << 20;
 
 /// A chunk of the content, in order.
 #[derive(Debug)]
@@ -33,6 +34,13 @@ pub(super) enum Piece {
     Known(KnownChunk),
     /// It must be stored.
     New(NewFrame),
+}
+
+/// A piece whose frame lies in a buffer that is still being filled.
+enum Draft {
+    Known(KnownChunk),
+    /// With the length of its payload, which lies behind the one before.
+    New(ChunkId, u32, usize),
 }
 
 /// What one turn on a blocking thread made.
@@ -67,10 +75,10 @@ pub(super) struct CutterSettings {
     pub(super) damage: Arc<Damage>,
 }
 
-/// Returns the memory that cutting takes, in bytes: bytes are moved to the
-/// front of the window only once for each largest chunk.
+/// Returns the memory that cutting takes, in bytes: the largest chunk, a batch, and a
+/// quarter more, so that bytes are not moved to the front with every batch.
 pub(super) fn window_bytes(profile: Profile) -> usize {
-    2 * profile.max_bytes() + BATCH_BYTES
+    profile.max_bytes() + profile.max_bytes() / 4 + BATCH_BYTES
 }
 
 /// An upload's state between turns on blocking threads.
@@ -79,9 +87,11 @@ pub(super) struct Cutter {
     chunker: Chunker,
     key: ChunkKey,
     compressors: Arc<Compressors>,
+    buffers: Arc<Buffers>,
     hasher: ContentHasher,
     checksum: Option<Checksum>,
     window: Vec<u8>,
+    window_bytes: usize,
     largest: usize,
     /// Where in the window the next chunk begins.
     start: usize,
@@ -93,19 +103,25 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    pub(super) fn new(settings: CutterSettings, compressors: Arc<Compressors>) -> Self {
-        let largest = settings.profile.max_bytes();
-        let window_bytes = usize::try_from(settings.expected_bytes)
+    pub(super) fn new(
+        settings: CutterSettings,
+        compressors: Arc<Compressors>,
+        buffers: Arc<Buffers>,
+    ) -> Self {
+        let window_bytes = window_bytes(settings.profile);
+        let begin_bytes = usize::try_from(settings.expected_bytes)
             .unwrap_or(usize::MAX)
-            .min(window_bytes(settings.profile));
+            .min(window_bytes);
         Self {
             chunker: Chunker::new(settings.profile, settings.seed),
             hasher: settings.key.content_hasher(),
             key: settings.key,
             compressors,
+            buffers,
             checksum: settings.checksum,
-            window: Vec::with_capacity(window_bytes),
-            largest,
+            window: Vec::with_capacity(begin_bytes),
+            window_bytes,
+            largest: settings.profile.max_bytes(),
             start: 0,
             undecided: None,
             asks_hooks: settings.asks_hooks,
@@ -118,53 +134,69 @@ impl Cutter {
     pub(super) fn run(&mut self, input: Vec<Bytes>, at_end: bool) -> Cut {
         self.take(input);
         let mut cut = Cut::default();
-        let mut frames_bytes = 0;
+        let waiting = self.window.len() - self.start;
+        let mut frames = self.buffers.take(waiting.min(self.frames_bytes_max()));
+        let mut drafts = Vec::new();
         while let Some((id, length)) = self.next_chunk(at_end) {
             let plain_bytes = u32::try_from(length).unwrap_or(u32::MAX);
-            let piece = match self.known.find(&id, plain_bytes) {
-                Some(known) => Piece::Known(known),
+            let draft = match self.known.find(&id, plain_bytes) {
+                Some(known) => Draft::Known(known),
                 None if self.is_question(&id) => {
                     self.undecided = Some((id, length));
                     cut.question = Some(id);
                     cut.has_more = true;
-                    return cut;
+                    break;
                 }
                 None => {
                     let chunk = self.start..self.start + length;
                     let Some(plain) = self.window.get(chunk) else {
                         break;
                     };
-                    let payload = match self.compressors.compress(plain) {
-                        Some(compressed) => Bytes::from(compressed),
-                        None => Bytes::copy_from_slice(plain),
-                    };
-                    frames_bytes += payload.len();
-                    Piece::New(NewFrame {
-                        id,
-                        plain_bytes,
-                        payload,
-                    })
+                    let payload_bytes = self.compressors.store(plain, &mut frames);
+                    Draft::New(id, plain_bytes, payload_bytes)
                 }
             };
             self.hasher.push(id, plain_bytes);
             self.is_first = false;
             self.start += length;
-            cut.pieces.push(piece);
-            if frames_bytes >= FRAMES_BYTES_MAX {
+            drafts.push(draft);
+            if frames.len() >= FRAMES_BYTES_MAX {
                 cut.has_more = true;
-                return cut;
+                break;
             }
         }
+        let mut frames = self.buffers.share(frames);
+        let finish = |draft| match draft {
+            Draft::Known(known) => Piece::Known(known),
+            Draft::New(id, plain_bytes, payload_bytes) => Piece::New(NewFrame {
+                id,
+                plain_bytes,
+                payload: frames.split_to(payload_bytes),
+            }),
+        };
+        cut.pieces = drafts.into_iter().map(finish).collect();
         cut
+    }
+
+    /// Returns what the frames of one turn take at most, in bytes.
+    fn frames_bytes_max(&self) -> usize {
+        FRAMES_BYTES_MAX + self.largest
     }
 
     fn take(&mut self, input: Vec<Bytes>) {
         if input.is_empty() {
             return;
         }
-        if self.start >= self.largest || self.start == self.window.len() {
+        let input_bytes: usize = input.iter().map(Bytes::len).sum();
+        let is_full = self.window.len() + input_bytes > self.window.capacity();
+        if is_full || self.start == self.window.len() {
             self.window.drain(..self.start);
             self.start = 0;
+        }
+        if self.window.len() + input_bytes > self.window.capacity() {
+            // Its length was not announced: from small to whole in one step.
+            let whole = self.window_bytes.max(self.window.len() + input_bytes);
+            self.window.reserve_exact(whole - self.window.len());
         }
         for bytes in input {
             if let Some(checksum) = &mut self.checksum {

@@ -141,13 +141,11 @@ fn frame_of(shared: &Shared, content: &Content) -> Option<NewFrame> {
         );
         return None;
     }
-    let payload = shared
-        .compressors
-        .compress(bytes)
-        .map_or_else(|| bytes.clone(), Bytes::from);
+    let mut payload = Vec::with_capacity(bytes.len());
+    shared.compressors.store(bytes, &mut payload);
     Some(NewFrame {
         id,
         plain_bytes,
-        payload,
+        payload: Bytes::from(payload),
     })
 }

@@ -59,7 +59,7 @@ use crate::store::metadata::records::SpaceId;
 /// Files up to this length are named whole before anything is appended.
 const WHOLE_BYTES_MAX: u64 = 4 << 20;
 /// Frames of one upload that wait for the disk, in bytes.
-const IN_FLIGHT_BYTES_MAX: usize = 4 << 20;
+const IN_FLIGHT_BYTES_MAX: usize = 3 << 20;
 /// Bytes after which an upload turns to the appender with the least to do.
 const STRIPE_BYTES: usize = 8 << 20;
 /// Leaves that are searched for a hook in the middle of a large content.
@@ -245,7 +245,11 @@ impl Stored {
             asks_hooks: request.dedup == DedupScope::Space && !holds_back,
             damage: Arc::clone(&shared.damage),
         };
-        let mut cutter = Cutter::new(settings, Arc::clone(&shared.compressors));
+        let mut cutter = Cutter::new(
+            settings,
+            Arc::clone(&shared.compressors),
+            Arc::clone(&shared.buffers),
+        );
         if let Some(replaced) = &request.replaced {
             know(&mut cutter, replaced);
         }

@@ -25,6 +25,7 @@
 //! Small bodies have no frame at all until [`ChunkStore::pack_hot`].
 
 mod appender;
+mod buffers;
 mod checksum;
 mod collect;
 mod compress;
@@ -74,6 +75,7 @@ use tokio::runtime::Handle;
 use crate::clock::Clock;
 use crate::clock::NANOS;
 use crate::store::chunks::appender::Appenders;
+use crate::store::chunks::buffers::Buffers;
 use crate::store::chunks::collect::Collector;
 use crate::store::chunks::compress::Compressors;
 use crate::store::chunks::damage::Damage;
@@ -282,6 +284,7 @@ struct Shared {
     appenders: Appenders,
     uploads: Arc<Uploads>,
     compressors: Arc<Compressors>,
+    buffers: Arc<Buffers>,
     places: Places,
     /// Memory of uploads' windows: taken whole when an upload outgrows the commit.
     window_memory: Memory,
@@ -374,6 +377,7 @@ impl ChunkStore {
                 appenders: opened.appenders,
                 uploads: opening.uploads,
                 compressors: Arc::default(),
+                buffers: Arc::default(),
                 places,
                 window_memory: Memory::new(window_bytes),
                 frame_memory,

@@ -9,18 +9,16 @@ use std::collections::HashMap;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
-use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::locks::LockRow;
-use crate::store::metadata::locks::any_lock;
-use crate::store::metadata::locks::covering;
+use crate::store::metadata::locks::SpaceLocks;
 use crate::store::metadata::locks::read_lock;
 use crate::store::metadata::nodes::NODE_COLUMNS;
 use crate::store::metadata::nodes::effective_quota;
 use crate::store::metadata::nodes::read_node;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
-use crate::store::metadata::nodes::walk;
+use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Lock;
@@ -29,8 +27,12 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Property;
 use crate::store::metadata::records::QuotaState;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
+use crate::store::metadata::walk::answer_walk;
+use crate::store::metadata::walk::ask_walk;
+use crate::store::metadata::walk::walk;
 
 /// Children in one page.
 pub const PAGE_NODES: usize = 1_000;
@@ -65,6 +67,8 @@ pub struct OpenListing {
     pub with_children: bool,
     /// The moment, for locks.
     pub now: Timestamp,
+    /// Quota of spaces that have none of their own.
+    pub quota_default_bytes: Option<u64>,
 }
 
 /// What a listing begins with.
@@ -76,51 +80,85 @@ pub struct OpenedListing {
     pub page: Vec<Entry>,
     /// Deep locks of the node and the folders above: they cover every child.
     pub deep_locks: Vec<Lock>,
+    /// The space's quota, where it was asked for.
+    pub quota: Option<QuotaState>,
 }
 
 impl Operation for OpenListing {
     type Output = OpenedListing;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<OpenedListing> {
-        let found = walk(tx, self.space, &self.path).await?;
-        let node = found.existing()?.clone();
-        let locks = if self.wants.locks && any_lock(tx, self.space, self.now).await? {
-            covering(tx, &found.nodes, self.now).await?
-        } else {
-            Vec::new()
+        let asked = ask_walk(tx, self.space, &self.path).await?;
+        let locks = match self.wants.locks {
+            true => Some(SpaceLocks::ask(tx, self.space, self.now).await?),
+            false => None,
         };
+        let quota = match self.wants.quota {
+            true => Some(ask_quota(tx, self.space).await?),
+            false => None,
+        };
+        let found = answer_walk(tx, asked).await?;
+        let node = found.existing()?.clone();
+        let quota = match quota {
+            Some(asked) => tx.answer_one(asked).await?,
+            None => None,
+        };
+        let space_locks = match locks {
+            Some(asked) => SpaceLocks::answer(tx, asked).await?,
+            None => SpaceLocks::default(),
+        };
+
+        let checksum = match node.content.filter(|_| self.wants.checksums) {
+            Some(id) => Some(ask_checksum(tx, id).await?),
+            None => None,
+        };
+        let properties = match self.wants.properties {
+            true => Some(ask_properties(tx, node.id).await?),
+            false => None,
+        };
+        let next = ListChildren {
+            space: self.space,
+            folder: node.id,
+            path: self.path.clone(),
+            after: NodeId(0),
+            wants: self.wants,
+            deep_locks: Vec::new(),
+            now: self.now,
+        };
+        let page = match self.with_children && node.is_folder() {
+            true => Some(next.ask_page(tx).await?),
+            false => None,
+        };
+        let locks = space_locks.covering(tx, &found.nodes, self.now).await?;
         let at = |(index, lock): &(usize, LockRow)| lock.at(ancestor(&self.path, *index));
+        let next = ListChildren {
+            deep_locks: locks.iter().filter(|(_, lock)| lock.deep).map(at).collect(),
+            ..next
+        };
         let entry = Entry {
-            checksum: match node.content.filter(|_| self.wants.checksums) {
-                Some(id) => checksum_of(tx, id.0).await?,
+            checksum: match checksum {
+                Some(asked) => tx.answer_one(asked).await?.flatten(),
                 None => None,
             },
-            properties: if self.wants.properties {
-                properties_of(tx, node.id).await?
-            } else {
-                Vec::new()
+            properties: match properties {
+                Some(asked) => tx.answer(asked).await?,
+                None => Vec::new(),
             },
             locks: locks.iter().map(at).collect(),
             node,
         };
-        let mut next = ListChildren {
-            space: self.space,
-            folder: entry.node.id,
-            path: self.path.clone(),
-            after: NodeId(0),
-            wants: self.wants,
-            deep_locks: locks.iter().filter(|(_, lock)| lock.deep).map(at).collect(),
-            now: self.now,
-        };
-        let page = if self.with_children && entry.node.is_folder() {
-            next.run(tx).await?
-        } else {
-            Vec::new()
+        let page = match page {
+            Some(asked) => next.answer_page(tx, asked, &space_locks).await?,
+            None => Vec::new(),
         };
         Ok(OpenedListing {
             entry,
             page,
-            deep_locks: std::mem::take(&mut next.deep_locks),
+            deep_locks: next.deep_locks,
+            quota: quota.map(|(used, stored)| QuotaState {
+                used_bytes: unsigned(used),
+                quota_bytes: effective_quota(stored, self.quota_default_bytes),
+            }),
         })
     }
 }
@@ -133,20 +171,21 @@ fn ancestor(path: &NodePath, names: usize) -> NodePath {
     at
 }
 
-async fn checksum_of<T: Tx>(tx: &mut T, content: i64) -> StoreResult<Option<String>> {
-    let found = tx
-        .row(
-            "SELECT checksum FROM content WHERE id = $1",
-            &[content.into()],
-            |row| row.opt_text(0),
-        )
-        .await?;
-    Ok(found.flatten())
+async fn ask_checksum<T: Tx>(
+    tx: &mut T,
+    content: ContentRef,
+) -> StoreResult<Asked<Option<String>>> {
+    tx.ask(
+        "SELECT checksum FROM content WHERE id = $1",
+        &[content.0.into()],
+        |row| row.opt_text(0),
+    )
+    .await
 }
 
-/// Reads the dead properties of a node.
-pub(crate) async fn properties_of<T: Tx>(tx: &mut T, node: NodeId) -> StoreResult<Vec<Property>> {
-    tx.rows(
+/// Asks for the dead properties of a node.
+async fn ask_properties<T: Tx>(tx: &mut T, node: NodeId) -> StoreResult<Asked<Property>> {
+    tx.ask(
         "SELECT namespace, name, value FROM property WHERE node_id = $1 ORDER BY namespace, name",
         &[node.0.into()],
         |row| {
@@ -158,6 +197,12 @@ pub(crate) async fn properties_of<T: Tx>(tx: &mut T, node: NodeId) -> StoreResul
         },
     )
     .await
+}
+
+/// Reads the dead properties of a node.
+pub(crate) async fn properties_of<T: Tx>(tx: &mut T, node: NodeId) -> StoreResult<Vec<Property>> {
+    let asked = ask_properties(tx, node).await?;
+    tx.answer(asked).await
 }
 
 /// Lists the next children of a folder.
@@ -183,19 +228,59 @@ impl Operation for ListChildren {
     type Output = Vec<Entry>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Entry>> {
-        let mut entries = self.nodes(tx).await?;
-        if self.wants.properties {
-            self.add_properties(tx, &mut entries).await?;
-        }
-        if self.wants.locks {
-            self.add_locks(tx, &mut entries).await?;
-        }
-        Ok(entries)
+        let locks = match self.wants.locks {
+            true => Some(SpaceLocks::ask(tx, self.space, self.now).await?),
+            false => None,
+        };
+        let asked = self.ask_page(tx).await?;
+        let locks = match locks {
+            Some(asked) => SpaceLocks::answer(tx, asked).await?,
+            None => SpaceLocks::default(),
+        };
+        self.answer_page(tx, asked, &locks).await
     }
 }
 
+/// A page of children that was asked for.
+struct AskedPage {
+    entries: Asked<Entry>,
+    properties: Option<Asked<(i64, Property)>>,
+}
+
 impl ListChildren {
-    async fn nodes<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Entry>> {
+    async fn ask_page<T: Tx>(&self, tx: &mut T) -> StoreResult<AskedPage> {
+        Ok(AskedPage {
+            entries: self.ask_nodes(tx).await?,
+            properties: match self.wants.properties {
+                true => Some(self.ask_properties(tx).await?),
+                false => None,
+            },
+        })
+    }
+
+    async fn answer_page<T: Tx>(
+        &self,
+        tx: &mut T,
+        asked: AskedPage,
+        locks: &SpaceLocks,
+    ) -> StoreResult<Vec<Entry>> {
+        let mut entries = tx.answer(asked.entries).await?;
+        if let Some(asked) = asked.properties {
+            let mut by_node: HashMap<i64, Vec<Property>> = HashMap::new();
+            for (node, property) in tx.answer(asked).await? {
+                by_node.entry(node).or_default().push(property);
+            }
+            for entry in &mut entries {
+                entry.properties = by_node.remove(&entry.node.id.0).unwrap_or_default();
+            }
+        }
+        if self.wants.locks {
+            self.add_locks(tx, &mut entries, locks).await?;
+        }
+        Ok(entries)
+    }
+
+    async fn ask_nodes<T: Tx>(&self, tx: &mut T) -> StoreResult<Asked<Entry>> {
         let params = [
             self.folder.0.into(),
             self.after.0.into(),
@@ -209,22 +294,22 @@ impl ListChildren {
         };
         if !self.wants.checksums {
             return tx
-                .rows(
+                .ask(
                     "SELECT id, space_id, parent_id, name, kind, seq, tree_seq, content_id, size, \
                      tree_files, rev, mtime, ctime, flags FROM node \
                      WHERE parent_id = $1 AND id > $2 ORDER BY id LIMIT $3",
                     &params,
-                    |row| read_node(row).map(bare),
+                    move |row| read_node(row).map(bare),
                 )
                 .await;
         }
-        tx.rows(
+        tx.ask(
             "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
              n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, c.checksum \
              FROM node n LEFT JOIN content c ON c.id = n.content_id \
              WHERE n.parent_id = $1 AND n.id > $2 ORDER BY n.id LIMIT $3",
             &params,
-            |row| {
+            move |row| {
                 let mut entry = bare(read_node(row)?);
                 entry.checksum = row.opt_text(NODE_COLUMNS)?;
                 Ok(entry)
@@ -233,53 +318,45 @@ impl ListChildren {
         .await
     }
 
-    async fn add_properties<T: Tx>(&self, tx: &mut T, entries: &mut [Entry]) -> StoreResult<()> {
-        let Some(last) = entries.last().map(|entry| entry.node.id) else {
-            return Ok(());
-        };
-        let found = tx
-            .rows(
-                "SELECT p.node_id, p.namespace, p.name, p.value \
-                 FROM node n JOIN property p ON p.node_id = n.id \
-                 WHERE n.parent_id = $1 AND n.id > $2 AND n.id <= $3",
-                &[self.folder.0.into(), self.after.0.into(), last.0.into()],
-                |row| {
-                    let property = Property {
-                        namespace: row.text(1)?,
-                        name: row.text(2)?,
-                        xml: row.text(3)?,
-                    };
-                    Ok((row.int(0)?, property))
-                },
-            )
-            .await?;
-        let mut by_node: HashMap<i64, Vec<Property>> = HashMap::new();
-        for (node, property) in found {
-            by_node.entry(node).or_default().push(property);
-        }
-        for entry in entries {
-            entry.properties = by_node.remove(&entry.node.id.0).unwrap_or_default();
-        }
-        Ok(())
+    /// Asks for the dead properties of the page's nodes, before anybody knows which they are.
+    async fn ask_properties<T: Tx>(&self, tx: &mut T) -> StoreResult<Asked<(i64, Property)>> {
+        tx.ask(
+            "SELECT p.node_id, p.namespace, p.name, p.value \
+             FROM (SELECT id FROM node WHERE parent_id = $1 AND id > $2 ORDER BY id LIMIT $3) n \
+             JOIN property p ON p.node_id = n.id",
+            &[
+                self.folder.0.into(),
+                self.after.0.into(),
+                signed(PAGE_NODES as u64).into(),
+            ],
+            |row| {
+                let property = Property {
+                    namespace: row.text(1)?,
+                    name: row.text(2)?,
+                    xml: row.text(3)?,
+                };
+                Ok((row.int(0)?, property))
+            },
+        )
+        .await
     }
 
-    async fn add_locks<T: Tx>(&self, tx: &mut T, entries: &mut [Entry]) -> StoreResult<()> {
+    async fn add_locks<T: Tx>(
+        &self,
+        tx: &mut T,
+        entries: &mut [Entry],
+        locks: &SpaceLocks,
+    ) -> StoreResult<()> {
         for entry in entries.iter_mut() {
             entry.locks.clone_from(&self.deep_locks);
         }
-        if !any_lock(tx, self.space, self.now).await? {
+        if locks.is_empty() {
             return Ok(());
         }
-        let found = tx
-            .rows(
-                "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
-                 l.timeout_seconds, l.info FROM lock l JOIN node n ON n.id = l.node_id \
-                 LEFT JOIN account a ON a.id = l.owner_id \
-                 WHERE l.space_id = $1 AND l.until > $2 AND n.parent_id = $3",
-                &[self.space.0.into(), self.now.0.into(), self.folder.0.into()],
-                read_lock,
-            )
-            .await?;
+        let found = match locks.all() {
+            Some(all) => all.to_vec(),
+            None => self.read_locks(tx).await?,
+        };
         let mut by_node: HashMap<NodeId, Vec<LockRow>> = HashMap::new();
         for lock in found {
             by_node.entry(lock.node).or_default().push(lock);
@@ -295,6 +372,19 @@ impl ListChildren {
                 .extend(locks.iter().map(|lock| lock.at(path.clone())));
         }
         Ok(())
+    }
+
+    /// Reads the locks of the folder's children.
+    async fn read_locks<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<LockRow>> {
+        tx.rows(
+            "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
+             l.timeout_seconds, l.info FROM lock l JOIN node n ON n.id = l.node_id \
+             LEFT JOIN account a ON a.id = l.owner_id \
+             WHERE l.space_id = $1 AND l.until > $2 AND n.parent_id = $3",
+            &[self.space.0.into(), self.now.0.into(), self.folder.0.into()],
+            read_lock,
+        )
+        .await
     }
 }
 
@@ -317,30 +407,12 @@ impl Operation for ListProperties {
     }
 }
 
-/// Reads what a space holds and may hold.
-#[derive(Debug)]
-pub struct ReadQuota {
-    /// The space.
-    pub space: SpaceId,
-    /// Quota of spaces that have none of their own.
-    pub quota_default_bytes: Option<u64>,
-}
-
-impl Operation for ReadQuota {
-    type Output = QuotaState;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<QuotaState> {
-        let row = tx
-            .row(
-                "SELECT used, quota FROM space WHERE id = $1",
-                &[self.space.0.into()],
-                |row| Ok((row.int(0)?, row.opt_int(1)?)),
-            )
-            .await?;
-        let (used, quota) = row.ok_or(Refusal::NotFound)?;
-        Ok(QuotaState {
-            used_bytes: unsigned(used),
-            quota_bytes: effective_quota(quota, self.quota_default_bytes),
-        })
-    }
+/// Asks for the bytes that a space holds, and its own quota.
+async fn ask_quota<T: Tx>(tx: &mut T, space: SpaceId) -> StoreResult<Asked<(i64, Option<i64>)>> {
+    tx.ask(
+        "SELECT used, quota FROM space WHERE id = $1",
+        &[space.0.into()],
+        |row| Ok((row.int(0)?, row.opt_int(1)?)),
+    )
+    .await
 }

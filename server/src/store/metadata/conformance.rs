@@ -24,6 +24,7 @@ use crate::store::metadata::accounts::RestoreAccount;
 use crate::store::metadata::accounts::hand_over::Receiver;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
+use crate::store::metadata::browse::OpenListing;
 use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
@@ -300,6 +301,99 @@ fn refusal<T: std::fmt::Debug>(result: StoreResult<T>) -> Refusal {
         Err(StoreError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_path_of_any_depth_leads_to_its_node_or_says_how_much_is_missing() {
+    let f = Fixture::new().await;
+    let mut at = String::new();
+    let mut folders = Vec::new();
+    for level in 0..20 {
+        at.push_str(&format!("/{level}"));
+        folders.push(f.mkdir(&at).await.unwrap().id);
+    }
+    for (level, id) in folders.iter().enumerate() {
+        let names: Vec<String> = (0..=level).map(|name| name.to_string()).collect();
+        let found = f.find(&format!("/{}", names.join("/"))).await.unwrap();
+        assert_eq!((found.id, found.name), (*id, level.to_string()));
+    }
+    assert!(f.find("/").await.unwrap().parent.is_none());
+    assert!(f.find(&format!("{at}/missing")).await.is_none());
+    f.put(&format!("{at}/file"), "deep").await.unwrap();
+    assert_eq!(f.text(&format!("{at}/file")).await, "deep");
+    for missing in ["/x/y", "/0/1/2/3/4/5/6/x/8/9", "/0/1/2/3/4/5/6/7/8/x/y/z"] {
+        assert_eq!(
+            refusal(f.put(missing, "").await),
+            Refusal::ParentMissing,
+            "{missing}"
+        );
+    }
+    f.put("/0/file", "").await.unwrap();
+    let below_a_file = refusal(f.put("/0/file/below", "").await);
+    assert_eq!(below_a_file, Refusal::ParentMissing);
+}
+
+#[tokio::test]
+async fn what_a_commit_returns_is_what_is_there() {
+    let f = Fixture::new().await;
+    f.mkdir("/a").await.unwrap();
+    for text in ["first", "second", "third"] {
+        let committed = f.put("/a/file", text).await.unwrap();
+        let found = f.find("/a/file").await.unwrap();
+        assert_eq!(format!("{:?}", committed.node), format!("{found:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_for_the_database_once_or_twice() {
+    let f = Fixture::new().await;
+    f.mkdir("/a").await.unwrap();
+    f.mkdir("/a/b").await.unwrap();
+    f.lock("/a", false).await.unwrap();
+    let round_trips = || f.store.round_trips();
+    // The first time around, a connection prepares its statements.
+    for is_counted in [false, true] {
+        let since = |before: Option<u64>| round_trips().zip(before).map(|(now, then)| now - then);
+        let path_of = |name: &str| format!("/a/b/{name}-{is_counted}");
+        let begun = round_trips();
+        f.put(&path_of("file"), "new").await.unwrap();
+        let put_new = since(begun);
+
+        let begun = round_trips();
+        f.put(&path_of("file"), "newer").await.unwrap();
+        let put_again = since(begun);
+
+        let begun = round_trips();
+        f.text(&path_of("file")).await;
+        let get = since(begun);
+
+        let begun = round_trips();
+        let open = OpenListing {
+            space: f.space,
+            path: path("/a/b"),
+            wants: ListingWants {
+                properties: true,
+                locks: true,
+                checksums: true,
+                quota: true,
+            },
+            with_children: true,
+            now: f.change(0).now,
+            quota_default_bytes: None,
+        };
+        f.store.read(open).await.unwrap();
+        let propfind = since(begun);
+
+        if let (true, Some(put_new), Some(put_again), Some(get), Some(propfind)) =
+            (is_counted, put_new, put_again, get, propfind)
+        {
+            println!(
+                "round trips: PUT {put_new}, PUT again {put_again}, GET {get}, PROPFIND {propfind}"
+            );
+            assert!(put_new <= 2 && put_again <= 2 && get <= 2 && propfind <= 2);
+        }
+    }
+    f.assert_sound().await;
 }
 
 #[tokio::test]

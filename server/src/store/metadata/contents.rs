@@ -14,7 +14,6 @@ use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
-use crate::store::metadata::nodes::walk;
 use crate::store::metadata::packs::release_body;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::ContentBody;
@@ -22,10 +21,12 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::tx::Value;
+use crate::store::metadata::walk::walk;
 
 /// Reads `id, space_id, hash, size, profile, chunks, pack, off, stored, map, checksum, data`.
 pub(crate) fn read_content(row: &dyn Row) -> StoreResult<Content> {
@@ -163,20 +164,50 @@ impl Operation for FindContentById {
     }
 }
 
+/// What must be known before a content is named.
+pub(crate) struct AskedHeld {
+    /// The content that the space holds with this hash, and its checksum.
+    held: Asked<(i64, Option<String>)>,
+    /// For each content that the new one copies from, whether it is there.
+    sources: Vec<Asked<i64>>,
+}
+
+/// Asks what [`name_content`] must know.
+pub(crate) async fn ask_held<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    new: &NewContent,
+) -> StoreResult<AskedHeld> {
+    let held = tx
+        .ask(
+            "SELECT id, checksum FROM content WHERE space_id = $1 AND hash = $2",
+            &[space.0.into(), new.hash.0.as_slice().into()],
+            |row| Ok((row.int(0)?, row.opt_text(1)?)),
+        )
+        .await?;
+    let mut sources = Vec::with_capacity(new.sources.len());
+    for source in &new.sources {
+        let asked = tx
+            .ask(
+                "SELECT 1 FROM content WHERE id = $1",
+                &[source.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        sources.push(asked);
+    }
+    Ok(AskedHeld { held, sources })
+}
+
 /// Names a content in this transaction: the one that the space holds with this hash, else a new row.
 pub(crate) async fn name_content<T: Tx>(
     tx: &mut T,
     change: &Change,
     new: &NewContent,
+    asked: AskedHeld,
 ) -> StoreResult<ContentRef> {
-    let held = tx
-        .row(
-            "SELECT id, checksum FROM content WHERE space_id = $1 AND hash = $2",
-            &[change.space.0.into(), new.hash.0.as_slice().into()],
-            |row| Ok((row.int(0)?, row.opt_text(1)?)),
-        )
-        .await?;
-    if let Some((id, checksum)) = held {
+    let AskedHeld { held, sources } = asked;
+    if let Some((id, checksum)) = tx.answer_one(held).await? {
         // Both are true of the same bytes; the client that came last knows its own.
         if new.checksum.is_some() && new.checksum != checksum {
             tx.perform(
@@ -186,27 +217,20 @@ pub(crate) async fn name_content<T: Tx>(
             .await?;
         }
         if let Some(body) = new.body.as_ref().filter(|_| new.heals) {
-            require_sources(tx, new).await?;
+            require_sources(tx, sources).await?;
             replace_body(tx, ContentRef(id), (change, new), body).await?;
         }
         return Ok(ContentRef(id));
     }
     let body = new.body.as_ref().ok_or(Refusal::SourceGone)?;
-    require_sources(tx, new).await?;
+    require_sources(tx, sources).await?;
     insert_content(tx, change, new, body).await
 }
 
 /// Refuses when a content whose frames the new one names was collected meanwhile.
-async fn require_sources<T: Tx>(tx: &mut T, new: &NewContent) -> StoreResult<()> {
-    for source in &new.sources {
-        let lives = tx
-            .row(
-                "SELECT 1 FROM content WHERE id = $1",
-                &[source.0.into()],
-                |row| row.int(0),
-            )
-            .await?;
-        if lives.is_none() {
+async fn require_sources<T: Tx>(tx: &mut T, sources: Vec<Asked<i64>>) -> StoreResult<()> {
+    for source in sources {
+        if tx.answer_one(source).await?.is_none() {
             return Err(Refusal::SourceGone.into());
         }
     }

@@ -18,9 +18,7 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::nodes::Change;
-use crate::store::metadata::nodes::Walk;
 use crate::store::metadata::nodes::path_of;
-use crate::store::metadata::nodes::walk;
 use crate::store::metadata::precondition::Condition;
 use crate::store::metadata::precondition::ConditionList;
 use crate::store::metadata::precondition::Precondition;
@@ -29,9 +27,12 @@ use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
+use crate::store::metadata::walk::Walk;
+use crate::store::metadata::walk::walk;
 
 /// A row of `lock`.
 #[derive(Debug, Clone)]
@@ -77,12 +78,83 @@ impl LockRow {
     }
 }
 
+/// Locks of a space that one question brings; few spaces ever have so many.
+const LOCKS_AT_ONCE: usize = 50;
+
+/// The locks of a space: usually none, nearly always few enough to travel with other answers.
+#[derive(Debug, Default)]
+pub(crate) struct SpaceLocks(Vec<LockRow>);
+
+impl SpaceLocks {
+    /// Asks for the locks of a space.
+    pub(crate) async fn ask<T: Tx>(
+        tx: &mut T,
+        space: SpaceId,
+        now: Timestamp,
+    ) -> StoreResult<Asked<LockRow>> {
+        let limit = i64::try_from(LOCKS_AT_ONCE + 1).unwrap_or(i64::MAX);
+        tx.ask(
+            "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
+             l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
+             WHERE l.space_id = $1 AND l.until > $2 LIMIT $3",
+            &[space.0.into(), now.0.into(), limit.into()],
+            read_lock,
+        )
+        .await
+    }
+
+    /// Returns the locks that were asked for.
+    pub(crate) async fn answer<T: Tx>(tx: &mut T, asked: Asked<LockRow>) -> StoreResult<Self> {
+        Ok(Self(tx.answer(asked).await?))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns all of them; `None`: there are more than one question brings.
+    pub(crate) fn all(&self) -> Option<&[LockRow]> {
+        (self.0.len() <= LOCKS_AT_ONCE).then_some(&self.0)
+    }
+
+    /// Returns the locks of one node.
+    async fn on<T: Tx>(
+        &self,
+        tx: &mut T,
+        node: NodeId,
+        now: Timestamp,
+    ) -> StoreResult<Vec<LockRow>> {
+        match self.all() {
+            Some(all) => Ok(all
+                .iter()
+                .filter(|lock| lock.node == node)
+                .cloned()
+                .collect()),
+            None => locks_on(tx, node, now).await,
+        }
+    }
+
+    /// Returns what [`covering`] does.
+    pub(crate) async fn covering<T: Tx>(
+        &self,
+        tx: &mut T,
+        chain: &[Node],
+        now: Timestamp,
+    ) -> StoreResult<Vec<(usize, LockRow)>> {
+        let Some(all) = self.all() else {
+            return covering(tx, chain, now).await;
+        };
+        let last = chain.len().saturating_sub(1);
+        let on_chain = |lock: &LockRow| {
+            let index = chain.iter().position(|node| node.id == lock.node)?;
+            (lock.deep || index == last).then(|| (index, lock.clone()))
+        };
+        Ok(all.iter().filter_map(on_chain).collect())
+    }
+}
+
 /// Returns whether a space has any lock at all: the usual answer, no, saves every other question.
-pub(crate) async fn any_lock<T: Tx>(
-    tx: &mut T,
-    space: SpaceId,
-    now: Timestamp,
-) -> StoreResult<bool> {
+async fn any_lock<T: Tx>(tx: &mut T, space: SpaceId, now: Timestamp) -> StoreResult<bool> {
     let found = tx
         .row(
             "SELECT 1 FROM lock WHERE space_id = $1 AND until > $2 LIMIT 1",
@@ -94,7 +166,16 @@ pub(crate) async fn any_lock<T: Tx>(
 }
 
 async fn locks_on<T: Tx>(tx: &mut T, node: NodeId, now: Timestamp) -> StoreResult<Vec<LockRow>> {
-    tx.rows(
+    let asked = ask_locks_on(tx, node, now).await?;
+    tx.answer(asked).await
+}
+
+async fn ask_locks_on<T: Tx>(
+    tx: &mut T,
+    node: NodeId,
+    now: Timestamp,
+) -> StoreResult<Asked<LockRow>> {
+    tx.ask(
         "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
          l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
          WHERE l.node_id = $1 AND l.until > $2",
@@ -111,10 +192,14 @@ pub(crate) async fn covering<T: Tx>(
     chain: &[Node],
     now: Timestamp,
 ) -> StoreResult<Vec<(usize, LockRow)>> {
+    let mut asked = Vec::with_capacity(chain.len());
+    for node in chain {
+        asked.push(ask_locks_on(tx, node.id, now).await?);
+    }
     let mut found = Vec::new();
     let last = chain.len().saturating_sub(1);
-    for (index, node) in chain.iter().enumerate() {
-        for lock in locks_on(tx, node.id, now).await? {
+    for (index, asked) in asked.into_iter().enumerate() {
+        for lock in tx.answer(asked).await? {
             if lock.deep || index == last {
                 found.push((index, lock));
             }
@@ -150,15 +235,28 @@ pub(crate) async fn require_unlocked<T: Tx>(
     precondition: &Precondition,
     reach: Reach,
 ) -> StoreResult<()> {
-    if !any_lock(tx, change.space, change.now).await? {
+    let locks = SpaceLocks::ask(tx, change.space, change.now).await?;
+    let locks = SpaceLocks::answer(tx, locks).await?;
+    require_tokens(tx, change, (path, walk), (precondition, reach), &locks).await
+}
+
+/// Does what [`require_unlocked`] does, where the space's locks are at hand.
+pub(crate) async fn require_tokens<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    (path, walk): (&NodePath, &Walk),
+    (precondition, reach): (&Precondition, Reach),
+    locks: &SpaceLocks,
+) -> StoreResult<()> {
+    if locks.is_empty() {
         return Ok(());
     }
-    let mut in_the_way = covering(tx, &walk.nodes, change.now).await?;
+    let mut in_the_way = locks.covering(tx, &walk.nodes, change.now).await?;
     let is_member_change = reach == Reach::Tree || walk.target().is_none();
     if is_member_change && walk.missing == 0 {
         let above = walk.nodes.len().saturating_sub(2);
         if let Some(folder) = walk.nodes.get(above).filter(|_| walk.nodes.len() > 1) {
-            for lock in locks_on(tx, folder.id, change.now).await? {
+            for lock in locks.on(tx, folder.id, change.now).await? {
                 if !lock.deep {
                     in_the_way.push((above, lock));
                 }

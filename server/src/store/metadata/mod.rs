@@ -40,6 +40,7 @@ pub mod tree;
 pub mod turn;
 pub mod tx;
 pub mod upload;
+pub(crate) mod walk;
 
 use std::future::Future;
 use std::path::Path;
@@ -179,6 +180,14 @@ impl MetadataStore {
         match &self.engine {
             Engine::Sqlite(engine) => engine.waiting_writes(),
             Engine::Postgres(engine) => engine.waiting_writes(),
+        }
+    }
+
+    /// Returns how often transactions waited for a database server since the start; `None`: it is none.
+    pub fn round_trips(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Sqlite(_) => None,
+            Engine::Postgres(engine) => Some(engine.round_trips()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Steps that operations on nodes share: find a path, take a space's lock,
+//! Steps that operations on nodes share: take a space's lock,
 //! keep a former state, carry a change up to the root.
 //!
 //! # Always true
@@ -10,7 +10,6 @@
 //! * `size`, `tree_files` and `tree_seq` of every ancestor change in the same
 //!   transaction as the node.
 
-use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
@@ -23,6 +22,7 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::NodeKind;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::tx::Value;
@@ -97,21 +97,32 @@ pub(crate) async fn lock_space<T: Tx>(
     change: &Change,
     count: i64,
 ) -> StoreResult<LockedSpace> {
-    let row = tx
-        .row(
-            "UPDATE space SET seq = seq + $1 WHERE id = $2 AND state = 0 \
-             RETURNING seq, trash_id, used, quota",
-            &[count.into(), change.space.0.into()],
-            |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.opt_int(3)?)),
-        )
-        .await?;
-    let (seq, trash, used, quota) = row.ok_or(Refusal::NotFound)?;
-    Ok(LockedSpace {
-        first_seq: seq - count + 1,
-        trash: NodeId(trash),
-        used,
-        quota: effective_quota(quota, change.quota_default_bytes),
-    })
+    let asked = ask_lock_space(tx, change, count).await?;
+    tx.answer_one(asked).await?.ok_or(Refusal::NotFound.into())
+}
+
+/// Sends the statement that takes the space's row lock and `count` numbers; questions that
+/// travel behind it are answered under the lock. No row: the space is not there.
+pub(crate) async fn ask_lock_space<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    count: i64,
+) -> StoreResult<Asked<LockedSpace>> {
+    let quota_default_bytes = change.quota_default_bytes;
+    tx.ask(
+        "UPDATE space SET seq = seq + $1 WHERE id = $2 AND state = 0 \
+         RETURNING seq, trash_id, used, quota",
+        &[count.into(), change.space.0.into()],
+        move |row| {
+            Ok(LockedSpace {
+                first_seq: row.int(0)? - count + 1,
+                trash: NodeId(row.int(1)?),
+                used: row.int(2)?,
+                quota: effective_quota(row.opt_int(3)?, quota_default_bytes),
+            })
+        },
+    )
+    .await
 }
 
 /// Takes more numbers after [`lock_space`]; returns the first.
@@ -152,88 +163,6 @@ impl LockedSpace {
             Some(_) | None => Ok(()),
         }
     }
-}
-
-/// What a path leads to: the nodes from the root down, as far as they exist.
-#[derive(Debug, Clone)]
-pub(crate) struct Walk {
-    /// From the root; never empty.
-    pub(crate) nodes: Vec<Node>,
-    /// Names of the path that nothing has.
-    pub(crate) missing: usize,
-}
-
-impl Walk {
-    /// Returns the node at the path, if there is one.
-    pub(crate) fn target(&self) -> Option<&Node> {
-        if self.missing == 0 {
-            self.nodes.last()
-        } else {
-            None
-        }
-    }
-
-    /// Returns the node at the path or refuses.
-    pub(crate) fn existing(&self) -> StoreResult<&Node> {
-        self.target().ok_or_else(|| Refusal::NotFound.into())
-    }
-
-    /// Returns the folders above the target, the root first; refuses when the
-    /// folder that should hold it is not there.
-    pub(crate) fn above(&self) -> StoreResult<&[Node]> {
-        let above = match self.missing {
-            0 => self.nodes.get(..self.nodes.len() - 1).unwrap_or_default(),
-            1 => self.nodes.as_slice(),
-            _ => return Err(Refusal::ParentMissing.into()),
-        };
-        match above.last() {
-            Some(parent) if parent.is_folder() => Ok(above),
-            Some(_) => Err(Refusal::ParentMissing.into()),
-            None => Err(Refusal::Root.into()),
-        }
-    }
-}
-
-/// Walks a path from the root of a space.
-pub(crate) async fn walk<T: Tx>(tx: &mut T, space: SpaceId, path: &NodePath) -> StoreResult<Walk> {
-    let root = tx
-        .row(
-            "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, n.content_id, \
-             n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags \
-             FROM space s JOIN node n ON n.id = s.root_id WHERE s.id = $1 AND s.state = 0",
-            &[space.0.into()],
-            read_node,
-        )
-        .await?
-        .ok_or(Refusal::NotFound)?;
-    let mut nodes = Vec::with_capacity(path.names().len() + 1);
-    let mut above = root.id;
-    nodes.push(root);
-    for (done, name) in path.names().iter().enumerate() {
-        match child(tx, above, name).await? {
-            Some(node) => {
-                above = node.id;
-                nodes.push(node);
-            }
-            None => {
-                return Ok(Walk {
-                    nodes,
-                    missing: path.names().len() - done,
-                });
-            }
-        }
-    }
-    Ok(Walk { nodes, missing: 0 })
-}
-
-async fn child<T: Tx>(tx: &mut T, folder: NodeId, name: &NodeName) -> StoreResult<Option<Node>> {
-    tx.row(
-        "SELECT id, space_id, parent_id, name, kind, seq, tree_seq, content_id, size, tree_files, \
-         rev, mtime, ctime, flags FROM node WHERE parent_id = $1 AND name = $2",
-        &[folder.0.into(), name.as_str().into()],
-        read_node,
-    )
-    .await
 }
 
 /// Reads a node by number.

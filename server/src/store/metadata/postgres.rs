@@ -39,6 +39,8 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::Pool;
@@ -91,6 +93,8 @@ struct Shared {
     pool: Pool,
     types: StatementTypes,
     numbers: Numbers,
+    /// How often a transaction waited for answers.
+    round_trips: AtomicU64,
 }
 
 /// The PostgreSQL engine.
@@ -131,6 +135,7 @@ impl Postgres {
             pool,
             types: StatementTypes::default(),
             numbers: Numbers::new(server.numbers_pool()?),
+            round_trips: AtomicU64::new(0),
         });
         let writers = Writers::new(
             Arc::clone(&shared),
@@ -182,6 +187,11 @@ impl Postgres {
     /// Returns how many writes wait for a commit to end.
     pub(crate) fn waiting_writes(&self) -> usize {
         self.writers.waiting()
+    }
+
+    /// Returns how often transactions waited for answers since the start.
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::Relaxed)
     }
 
     /// Returns a connection for what is no operation.

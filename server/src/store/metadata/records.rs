@@ -202,6 +202,8 @@ pub struct ListingWants {
     pub locks: bool,
     /// Checksums of contents.
     pub checksums: bool,
+    /// What the space holds and may hold.
+    pub quota: bool,
 }
 
 /// A node with what a listing brings.

@@ -43,6 +43,7 @@ use crate::store::metadata::dialect;
 use crate::store::metadata::dialect::Engine;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -714,6 +715,24 @@ impl Tx for SqliteTx<'_> {
         read: impl FnMut(&dyn Row) -> StoreResult<R> + Send,
     ) -> impl Future<Output = StoreResult<Vec<R>>> + Send {
         std::future::ready(self.rows_now(sql, params, read))
+    }
+
+    fn ask<R: Send + 'static>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        read: impl FnMut(&dyn Row) -> StoreResult<R> + Send + 'static,
+    ) -> impl Future<Output = StoreResult<Asked<R>>> + Send {
+        let asked = Asked::new();
+        asked.put(self.rows_now(sql, params, read));
+        std::future::ready(Ok(asked))
+    }
+
+    fn answer<R: Send>(
+        &mut self,
+        asked: Asked<R>,
+    ) -> impl Future<Output = StoreResult<Vec<R>>> + Send {
+        std::future::ready(asked.take().unwrap_or_else(|| Ok(Vec::new())))
     }
 
     fn reserve_ids(

@@ -16,7 +16,6 @@ use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Departure;
 use crate::store::metadata::nodes::Growth;
 use crate::store::metadata::nodes::LockedSpace;
-use crate::store::metadata::nodes::Walk;
 use crate::store::metadata::nodes::archive;
 use crate::store::metadata::nodes::bury;
 use crate::store::metadata::nodes::charge;
@@ -24,7 +23,6 @@ use crate::store::metadata::nodes::lock_space;
 use crate::store::metadata::nodes::node_by_id;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::touch_above;
-use crate::store::metadata::nodes::walk;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
@@ -33,6 +31,8 @@ use crate::store::metadata::records::PropertyPatch;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
+use crate::store::metadata::walk::Walk;
+use crate::store::metadata::walk::walk;
 
 /// Makes a folder, with dead properties if asked (RFC 5689).
 #[derive(Debug)]

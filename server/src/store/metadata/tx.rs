@@ -9,6 +9,9 @@
 //! work may be awaited in it. On SQLite its future is polled exactly once.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::records::SpaceId;
@@ -74,6 +77,32 @@ pub trait Row {
     fn opt_blob(&self, column: usize) -> StoreResult<Option<Vec<u8>>>;
 }
 
+/// Rows that were asked for and not looked at yet; see [`Tx::ask`].
+#[derive(Debug)]
+pub struct Asked<R>(Arc<Mutex<Option<StoreResult<Vec<R>>>>>);
+
+impl<R> Asked<R> {
+    /// A question without an answer yet.
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Returns the place where the answer goes.
+    pub(crate) fn slot(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    /// Puts the answer in its place.
+    pub(crate) fn put(&self, answer: StoreResult<Vec<R>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    /// Takes the answer; `None`: there is none yet.
+    pub(crate) fn take(self) -> Option<StoreResult<Vec<R>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// A transaction in progress on one of the engines.
 pub trait Tx: Send {
     /// Runs a statement and returns how many rows it changed.
@@ -102,6 +131,29 @@ pub trait Tx: Send {
         params: &[Value<'_>],
         read: impl FnMut(&dyn Row) -> StoreResult<R> + Send,
     ) -> impl Future<Output = StoreResult<Vec<R>>> + Send;
+
+    /// Asks for rows that are needed later: where the database is behind a network, several
+    /// questions travel together, until [`answer`](Self::answer) waits for them.
+    fn ask<R: Send + 'static>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        read: impl FnMut(&dyn Row) -> StoreResult<R> + Send + 'static,
+    ) -> impl Future<Output = StoreResult<Asked<R>>> + Send;
+
+    /// Returns the rows of a question of this transaction.
+    fn answer<R: Send>(
+        &mut self,
+        asked: Asked<R>,
+    ) -> impl Future<Output = StoreResult<Vec<R>>> + Send;
+
+    /// Returns the row of a question that yields at most one.
+    fn answer_one<R: Send>(
+        &mut self,
+        asked: Asked<R>,
+    ) -> impl Future<Output = StoreResult<Option<R>>> + Send {
+        async move { Ok(self.answer(asked).await?.into_iter().next()) }
+    }
 
     /// Runs a query that yields at most one row.
     fn row<R: Send>(

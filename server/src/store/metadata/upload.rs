@@ -3,26 +3,26 @@
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::contents::ask_held;
 use crate::store::metadata::contents::content_by_id;
 use crate::store::metadata::contents::name_content;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::locks::LockRow;
 use crate::store::metadata::locks::Reach;
+use crate::store::metadata::locks::SpaceLocks;
 use crate::store::metadata::locks::check_precondition;
-use crate::store::metadata::locks::require_unlocked;
+use crate::store::metadata::locks::require_tokens;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Growth;
 use crate::store::metadata::nodes::LockedSpace;
-use crate::store::metadata::nodes::Walk;
 use crate::store::metadata::nodes::archive;
+use crate::store::metadata::nodes::ask_lock_space;
 use crate::store::metadata::nodes::charge;
 use crate::store::metadata::nodes::effective_quota;
-use crate::store::metadata::nodes::lock_space;
-use crate::store::metadata::nodes::node_by_id;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::touch_above;
 use crate::store::metadata::nodes::unsigned;
-use crate::store::metadata::nodes::walk;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Content;
@@ -30,9 +30,15 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::NodeKind;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
+use crate::store::metadata::walk::AskedWalk;
+use crate::store::metadata::walk::Walk;
+use crate::store::metadata::walk::answer_walk;
+use crate::store::metadata::walk::ask_walk;
 
 /// An upload without a lease may take this long; then its chunks may be collected.
 const UNLEASED_SECONDS_MAX: i64 = 30 * 60;
@@ -53,7 +59,9 @@ pub struct PrepareUpload {
 }
 
 /// What an upload replaces, as it stands before the body.
-#[derive(Debug)]
+///
+/// The default is for an upload that nothing was asked about: the commit's tests are all there are.
+#[derive(Debug, Default)]
 pub struct Prepared {
     /// The content that will be replaced.
     pub replaced: Option<Content>,
@@ -69,24 +77,29 @@ impl Operation for PrepareUpload {
     type Output = Prepared;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Prepared> {
-        let found = walk(tx, self.change.space, &self.path).await?;
-        let old = tested_target(tx, &self.change, (&self.path, &found), &self.precondition).await?;
+        let change = &self.change;
+        let asked = ask_target(tx, change, &self.path).await?;
+        let quota_default_bytes = change.quota_default_bytes;
+        let reserved = signed(self.reserved_bytes);
+        let space = tx
+            .ask(
+                "SELECT seq, trash_id, used, quota FROM space WHERE id = $1",
+                &[change.space.0.into()],
+                move |row| {
+                    Ok(LockedSpace {
+                        first_seq: row.int(0)?,
+                        trash: NodeId(row.int(1)?),
+                        used: row.int(2)?.saturating_add(reserved),
+                        quota: effective_quota(row.opt_int(3)?, quota_default_bytes),
+                    })
+                },
+            )
+            .await?;
+        let found = answer_target(tx, change, (&self.path, asked), &self.precondition).await?;
+        let old = found.target();
         let old_bytes = old.map_or(0, |node| node.size_bytes);
         let growth_bytes = self.declared_bytes.unwrap_or(0).saturating_sub(old_bytes);
-        let space = tx
-            .row(
-                "SELECT seq, trash_id, used, quota FROM space WHERE id = $1",
-                &[self.change.space.0.into()],
-                |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?, row.opt_int(3)?)),
-            )
-            .await?
-            .ok_or(Refusal::NotFound)?;
-        let space = LockedSpace {
-            first_seq: space.0,
-            trash: NodeId(space.1),
-            used: space.2.saturating_add(signed(self.reserved_bytes)),
-            quota: effective_quota(space.3, self.change.quota_default_bytes),
-        };
+        let space = tx.answer_one(space).await?.ok_or(Refusal::NotFound)?;
         space.check_quota(signed(growth_bytes))?;
         let replaced = match old.and_then(|node| node.content) {
             Some(id) => content_by_id(tx, id).await?,
@@ -105,21 +118,40 @@ impl Operation for PrepareUpload {
     }
 }
 
-/// Returns the file that will be replaced, after every test that needs no numbers.
-async fn tested_target<'w, T: Tx>(
+/// What must be known of a path before a file is put there.
+struct AskedTarget {
+    walk: AskedWalk,
+    locks: Asked<LockRow>,
+}
+
+async fn ask_target<T: Tx>(
     tx: &mut T,
     change: &Change,
-    (path, found): (&NodePath, &'w Walk),
+    path: &NodePath,
+) -> StoreResult<AskedTarget> {
+    Ok(AskedTarget {
+        walk: ask_walk(tx, change.space, path).await?,
+        locks: SpaceLocks::ask(tx, change.space, change.now).await?,
+    })
+}
+
+/// Returns what is at the path, after every test that needs no numbers.
+async fn answer_target<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    (path, asked): (&NodePath, AskedTarget),
     precondition: &Precondition,
-) -> StoreResult<Option<&'w Node>> {
+) -> StoreResult<Walk> {
+    let found = answer_walk(tx, asked.walk).await?;
+    let locks = SpaceLocks::answer(tx, asked.locks).await?;
     found.above()?;
-    let old = found.target();
-    if old.is_some_and(Node::is_folder) {
+    if found.target().is_some_and(Node::is_folder) {
         return Err(Refusal::IsAFolder.into());
     }
-    check_precondition(tx, change, found, precondition).await?;
-    require_unlocked(tx, change, (path, found), precondition, Reach::Node).await?;
-    Ok(old)
+    check_precondition(tx, change, &found, precondition).await?;
+    let rules = (precondition, Reach::Node);
+    require_tokens(tx, change, (path, &found), rules, &locks).await?;
+    Ok(found)
 }
 
 /// Makes a content the current version of the file at a path.
@@ -152,10 +184,15 @@ impl Operation for CommitUpload {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
         let change = &self.change;
-        let space = lock_space(tx, change, 1).await?;
-        self.require_lease(tx).await?;
-        let found = walk(tx, change.space, &self.path).await?;
-        let old = tested_target(tx, change, (&self.path, &found), &self.precondition).await?;
+        // Everything that must be known travels together, behind the lock under which it is true.
+        let space = ask_lock_space(tx, change, 1).await?;
+        let lease = self.ask_lease(tx).await?;
+        let asked = ask_target(tx, change, &self.path).await?;
+        let held = ask_held(tx, change.space, &self.content).await?;
+        let space = tx.answer_one(space).await?.ok_or(Refusal::NotFound)?;
+        self.require_lease(tx, lease).await?;
+        let found = answer_target(tx, change, (&self.path, asked), &self.precondition).await?;
+        let old = found.target();
         let size = signed(self.content.size_bytes);
         let growth = Growth {
             bytes: size - old.map_or(0, |node| signed(node.size_bytes)),
@@ -163,15 +200,14 @@ impl Operation for CommitUpload {
         };
         space.check_quota(growth.bytes)?;
 
-        let content = name_content(tx, change, &self.content).await?;
+        let content = name_content(tx, change, &self.content, held).await?;
         let seq = space.first_seq;
-        let (id, kept_bytes) = match old {
-            Some(old) => (old.id, self.replace(tx, old, content, seq).await?),
+        let (node, kept_bytes) = match old {
+            Some(old) => self.replace(tx, old, content, seq).await?,
             None => (self.create(tx, &found, content, seq).await?, 0),
         };
         touch_above(tx, found.above()?, seq, growth).await?;
         charge(tx, change.space, growth, kept_bytes).await?;
-        let node = node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?;
         Ok(Committed {
             node,
             created: old.is_none(),
@@ -180,19 +216,25 @@ impl Operation for CommitUpload {
 }
 
 impl CommitUpload {
+    async fn ask_lease<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Asked<i64>>> {
+        let Some(lease) = &self.lease else {
+            return Ok(None);
+        };
+        let asked = tx
+            .ask(
+                "SELECT 1 FROM lease WHERE id = $1 AND until > $2",
+                &[lease.as_slice().into(), self.change.now.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        Ok(Some(asked))
+    }
+
     /// Refuses a commit whose chunks the collector may have taken meanwhile.
-    async fn require_lease<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        let now = self.change.now;
-        let lives = match &self.lease {
-            Some(lease) => tx
-                .row(
-                    "SELECT 1 FROM lease WHERE id = $1 AND until > $2",
-                    &[lease.as_slice().into(), now.0.into()],
-                    |row| row.int(0),
-                )
-                .await?
-                .is_some(),
-            None => now <= self.begun_at.plus_seconds(UNLEASED_SECONDS_MAX),
+    async fn require_lease<T: Tx>(&self, tx: &mut T, asked: Option<Asked<i64>>) -> StoreResult<()> {
+        let lives = match asked {
+            Some(asked) => tx.answer_one(asked).await?.is_some(),
+            None => self.change.now <= self.begun_at.plus_seconds(UNLEASED_SECONDS_MAX),
         };
         if lives {
             Ok(())
@@ -201,64 +243,90 @@ impl CommitUpload {
         }
     }
 
-    /// Writes the new state of a file that exists; returns the bytes kept as a version.
+    /// Writes the new state of a file that exists; returns it, and the bytes kept as a version.
     async fn replace<T: Tx>(
         &self,
         tx: &mut T,
         old: &Node,
         content: ContentRef,
         seq: i64,
-    ) -> StoreResult<i64> {
+    ) -> StoreResult<(Node, i64)> {
         archive(tx, (old, signed(old.size_bytes)), seq, &self.change).await?;
+        let node = Node {
+            seq,
+            tree_seq: seq,
+            content: Some(content),
+            size_bytes: self.content.size_bytes,
+            rev: seq.max(old.rev + 1),
+            mtime: self.modified_at.unwrap_or(self.change.now),
+            ..old.clone()
+        };
         let micros = self.change.now.0 / 1_000;
         tx.perform(
             "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
-             rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
-             content_at = CASE WHEN content_at + 1 > $5 THEN content_at + 1 ELSE $5 END \
-             WHERE id = $6",
+             rev = $5, \
+             content_at = CASE WHEN content_at + 1 > $6 THEN content_at + 1 ELSE $6 END \
+             WHERE id = $7",
             &[
                 seq.into(),
                 content.0.into(),
-                signed(self.content.size_bytes).into(),
-                self.modified_at.unwrap_or(self.change.now).0.into(),
+                signed(node.size_bytes).into(),
+                node.mtime.0.into(),
+                node.rev.into(),
                 micros.into(),
                 old.id.0.into(),
             ],
         )
         .await?;
-        Ok(signed(old.size_bytes))
+        Ok((node, signed(old.size_bytes)))
     }
 
+    /// Makes the file's node.
     async fn create<T: Tx>(
         &self,
         tx: &mut T,
         found: &Walk,
         content: ContentRef,
         seq: i64,
-    ) -> StoreResult<NodeId> {
+    ) -> StoreResult<Node> {
         let parent = found.nodes.last().ok_or(Refusal::ParentMissing)?;
         let name = self.path.name().ok_or(Refusal::Root)?;
-        let id = tx.reserve_ids("node", 1).await?;
         let now = self.change.now;
+        let node = Node {
+            id: NodeId(tx.reserve_ids("node", 1).await?),
+            space: self.change.space,
+            parent: Some(parent.id),
+            name: name.as_str().to_owned(),
+            kind: NodeKind::File,
+            seq,
+            tree_seq: seq,
+            content: Some(content),
+            size_bytes: self.content.size_bytes,
+            tree_files: 0,
+            rev: seq,
+            mtime: self.modified_at.unwrap_or(now),
+            ctime: self.created_at.unwrap_or(now),
+            flags: 0,
+        };
         tx.perform(
             "INSERT INTO node (id, space_id, parent_id, name, fold, kind, seq, born, tree_seq, \
              content_id, size, rev, content_at, mtime, ctime) \
              VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $6, $7, $8, $6, $9, $10, $11)",
             &[
-                id.into(),
-                self.change.space.0.into(),
+                node.id.0.into(),
+                node.space.0.into(),
                 parent.id.0.into(),
                 name.as_str().into(),
                 name.fold().as_str().into(),
                 seq.into(),
                 content.0.into(),
-                signed(self.content.size_bytes).into(),
+                signed(node.size_bytes).into(),
                 (now.0 / 1_000).into(),
-                self.modified_at.unwrap_or(now).0.into(),
-                self.created_at.unwrap_or(now).0.into(),
+                node.mtime.0.into(),
+                node.ctime.0.into(),
             ],
         )
         .await?;
-        Ok(NodeId(id))
+        Ok(node)
     }
 }

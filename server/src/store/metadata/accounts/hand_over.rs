@@ -18,9 +18,9 @@ use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::lock_space;
 use crate::store::metadata::nodes::signed;
-use crate::store::metadata::nodes::walk;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::tx::Tx;
+use crate::store::metadata::walk::walk;
 
 /// Numbers tried behind the folder's name when it is taken.
 const NAMES_TRIED: u32 = 1_000;

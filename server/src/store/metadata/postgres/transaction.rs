@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::BytesMut;
@@ -35,6 +36,7 @@ use crate::store::metadata::postgres::Shared;
 use crate::store::metadata::postgres::connect::is_lost;
 use crate::store::metadata::postgres::connect::is_worth_repeating;
 use crate::store::metadata::postgres::connect::store_error;
+use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::tx::Value;
@@ -91,6 +93,8 @@ pub(super) struct PostgresTx<'c> {
     under_way: Vec<UnderWay<'c>>,
     fault: Option<Fault>,
     is_open: bool,
+    /// Whether something was sent since the last wait: waiting for it is a round trip.
+    has_sent: bool,
 }
 
 impl<'c> PostgresTx<'c> {
@@ -101,6 +105,14 @@ impl<'c> PostgresTx<'c> {
             under_way: Vec::new(),
             fault: None,
             is_open: false,
+            has_sent: false,
+        }
+    }
+
+    /// Notes that an answer to what was sent is waited for.
+    fn note_wait(&mut self) {
+        if std::mem::take(&mut self.has_sent) {
+            self.shared.round_trips.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -141,6 +153,7 @@ impl<'c> PostgresTx<'c> {
         let client = self.client;
         let mut commit = Box::pin(client.batch_execute("COMMIT"));
         let early = poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
+        self.has_sent = true;
         // PostgreSQL answers COMMIT with ROLLBACK, and no error, when one of these failed.
         let before = self.settle().await;
         let answer = match early {
@@ -166,6 +179,7 @@ impl<'c> PostgresTx<'c> {
 
     /// Sends a statement and leaves it under way.
     fn send(&mut self, mut statement: UnderWay<'c>) {
+        self.has_sent = true;
         // The first poll hands it to the connection.
         match statement.as_mut().now_or_never() {
             Some(result) => self.under_way.push(Box::pin(std::future::ready(result))),
@@ -174,6 +188,7 @@ impl<'c> PostgresTx<'c> {
     }
 
     async fn settle_counting(&mut self) -> StoreResult<u64> {
+        self.note_wait();
         let mut first_failure = None;
         let mut count = 0;
         for statement in std::mem::take(&mut self.under_way) {
@@ -220,6 +235,7 @@ impl<'c> PostgresTx<'c> {
                 Err(self.failed(&error))
             }
             Poll::Pending => {
+                self.has_sent = true;
                 let before = self.settle().await;
                 let statement = prepare.await;
                 before?;
@@ -253,6 +269,7 @@ impl<'c> PostgresTx<'c> {
             rows.try_collect::<Vec<_>>().await
         });
         let early = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        self.has_sent = true;
         let before = self.settle().await;
         let rows = match early {
             Poll::Ready(rows) => rows,
@@ -304,6 +321,34 @@ impl Tx for PostgresTx<'_> {
     ) -> StoreResult<Vec<R>> {
         let rows = self.query(sql, params).await?;
         rows.iter().map(|row| read(row)).collect()
+    }
+
+    async fn ask<R: Send + 'static>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        mut read: impl FnMut(&dyn Row) -> StoreResult<R> + Send + 'static,
+    ) -> StoreResult<Asked<R>> {
+        if self.under_way.len() >= UNDER_WAY_MAX {
+            self.settle().await?;
+        }
+        let statement = self.prepared(sql, params).await?;
+        let client = self.client;
+        let params: Vec<_> = params.iter().map(OwnedValue::from).collect();
+        let asked = Asked::new();
+        let slot = asked.slot();
+        self.send(Box::pin(async move {
+            let rows = client.query_raw(&statement, params).await?;
+            let rows: Vec<tokio_postgres::Row> = rows.try_collect().await?;
+            slot.put(rows.iter().map(|row| read(row)).collect());
+            Ok(rows.len() as u64)
+        }));
+        Ok(asked)
+    }
+
+    async fn answer<R: Send>(&mut self, asked: Asked<R>) -> StoreResult<Vec<R>> {
+        self.settle().await?;
+        asked.take().unwrap_or_else(|| Err(swallowed()))
     }
 
     async fn reserve_ids(&mut self, name: &'static str, count: i64) -> StoreResult<i64> {
