@@ -520,7 +520,7 @@ fn open_cache(
     }
     let folder = &settings.cache_folder;
     let store = Arc::clone(store);
-    match BlockCache::open(folder, settings.cache_bytes, store, runtime.clone()) {
+    match BlockCache::open(folder, settings.cache_bytes, store, runtime) {
         Ok(cache) => Some(cache),
         Err(error) => {
             let folder = folder.display();

@@ -459,15 +459,14 @@ impl S3Appender {
             return;
         };
         let part = gathering.take_part(Some(slot), None);
-        let parts = match &gathering.parts {
-            Some(parts) => parts.clone(),
-            None => {
-                let (parts, arriving) = mpsc::unbounded_channel();
-                let (new, segment) = (gathering.new, Arc::clone(&gathering.segment));
-                let road = self.road.clone();
-                self.tasks.spawn(road.carry(new, segment, arriving));
-                gathering.parts.insert(parts).clone()
-            }
+        let parts = if let Some(parts) = &gathering.parts {
+            parts.clone()
+        } else {
+            let (parts, arriving) = mpsc::unbounded_channel();
+            let (new, segment) = (gathering.new, Arc::clone(&gathering.segment));
+            let road = self.road.clone();
+            self.tasks.spawn(road.carry(new, segment, arriving));
+            gathering.parts.insert(parts).clone()
         };
         // A carrier that is gone has noted why.
         drop(parts.send(part));
@@ -481,13 +480,13 @@ impl S3Appender {
         let last = gathering.take_last_part();
         let segment = gathering.segment;
         self.finishing = Some(Arc::clone(&segment));
-        match gathering.parts {
-            Some(parts) => drop(parts.send(last)),
-            None => {
-                let road = self.road.clone();
-                self.tasks
-                    .spawn(road.send_whole(gathering.new, segment, last));
-            }
+        if let Some(parts) = gathering.parts {
+            // A carrier that is gone has noted why.
+            drop(parts.send(last));
+        } else {
+            let road = self.road.clone();
+            self.tasks
+                .spawn(road.send_whole(gathering.new, segment, last));
         }
     }
 }

@@ -52,7 +52,7 @@ const HEADER_BYTES: usize = 4 + 4 + 16 + 4 + 4;
 /// Blocks that may wait for the disk; more are not kept.
 const WRITES_MAX: usize = 64;
 /// How long nothing is written after the disk refused.
-const DISK_REST: Duration = Duration::from_secs(60);
+const DISK_REST: Duration = Duration::from_mins(1);
 /// Packs of which is remembered how far a reader came.
 const TRAILS_MAX: usize = 1_024;
 
@@ -124,7 +124,7 @@ impl BlockCache {
         folder: &Path,
         bytes_max: u64,
         store: Arc<dyn ObjectStore>,
-        runtime: Handle,
+        runtime: &Handle,
     ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let owner = fs::File::create(folder.join(".owner"))?;
@@ -244,8 +244,8 @@ impl Inner {
 
     fn path(&self, (uuid, number): &BlockName) -> PathBuf {
         let name = hex::encode(uuid);
-        let shelf = name.get(..2).unwrap_or_default();
-        self.folder.join(format!("{shelf}/{name}-{number}"))
+        let first_digits = name.get(..2).unwrap_or_default();
+        self.folder.join(format!("{first_digits}/{name}-{number}"))
     }
 
     /// Says where each block comes from; what is nowhere is fetched from now on.
@@ -353,8 +353,8 @@ impl Inner {
         let path = self.path(name);
         let draft = path.with_extension(&self.draft);
         let write = || {
-            if let Some(shelf) = path.parent() {
-                fs::create_dir_all(shelf)?;
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
             }
             let mut file = fs::File::create(&draft)?;
             io::Write::write_all(&mut file, &header_of(name, block))?;
@@ -394,12 +394,12 @@ impl Inner {
     /// Finds the blocks that an earlier process left, oldest first to go. Blocks.
     fn find_blocks(&self) -> io::Result<()> {
         let mut found = Vec::new();
-        for shelf in fs::read_dir(&self.folder)? {
-            let shelf = shelf?.path();
-            if !shelf.is_dir() {
+        for entry in fs::read_dir(&self.folder)? {
+            let files = entry?.path();
+            if !files.is_dir() {
                 continue;
             }
-            for file in fs::read_dir(&shelf)? {
+            for file in fs::read_dir(&files)? {
                 let file = file?;
                 let Ok(about) = file.metadata() else {
                     continue;

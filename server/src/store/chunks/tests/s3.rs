@@ -73,10 +73,10 @@ impl Fixture {
 
     fn cache_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        for shelf in std::fs::read_dir(self.cache_folder()).unwrap() {
-            let shelf = shelf.unwrap().path();
-            if shelf.is_dir() {
-                let found = std::fs::read_dir(shelf).unwrap();
+        for entry in std::fs::read_dir(self.cache_folder()).unwrap() {
+            let folder = entry.unwrap().path();
+            if folder.is_dir() {
+                let found = std::fs::read_dir(folder).unwrap();
                 files.extend(found.map(|file| file.unwrap().path()));
             }
         }
