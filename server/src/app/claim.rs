@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How long another session may have the lock before it counts as another server: our own former
 /// one, if the network was cut, until the database notices.
-const FOREIGN_MAX: Duration = Duration::from_secs(60);
+const FOREIGN_MAX: Duration = Duration::from_mins(1);
 
 /// What this process alone may do.
 #[derive(Debug)]

@@ -105,11 +105,11 @@ impl Migrate {
         let postgres = postgres_settings(&ground.folder, &context.settings)?;
         let home = pack_home(&ground.folder, &context.settings, &chunks)?;
         // Its lock keeps servers out until this is done; opening it seals what a crash left open.
-        let held = match tokio::task::block_in_place(|| ground.open_chunks(&context.settings)) {
+        let packs = match tokio::task::block_in_place(|| ground.open_chunks(&context.settings)) {
             Err(AppError::InUse { .. }) => return Err(CliError::ServerRuns),
             opened => opened?,
         };
-        tokio::task::block_in_place(|| held.close());
+        tokio::task::block_in_place(|| packs.close());
         let history_id = hex::encode(rand::random::<[u8; 16]>());
         let history_id = ground.metadata.write(NameHistory { history_id }).await?;
 
@@ -135,7 +135,7 @@ impl Migrate {
         )
         .await?;
         teller.end_of_rows(migrated);
-        drop(held);
+        drop(packs);
         self.print_settings(context, url, chunks)
     }
 
@@ -159,7 +159,7 @@ impl Migrate {
         settings.general.chunks = chunks;
         let text = changed(&settings);
         if self.json {
-            return self.tell_done(&metadata, &chunks_text, &text);
+            return tell_done(&metadata, &chunks_text, &text);
         }
         say(
             "moved and verified. Write these settings, with the password of the database if there is one:\n",
@@ -171,17 +171,17 @@ impl Migrate {
         );
         Ok(())
     }
+}
 
-    fn tell_done(&self, metadata: &str, chunks: &str, settings: &str) -> Result<(), CliError> {
-        let done = Told::Done {
-            metadata,
-            chunks,
-            settings,
-        };
-        let text = serde_json::to_string(&done).map_err(std::io::Error::other)?;
-        print_line(&text)?;
-        Ok(())
-    }
+fn tell_done(metadata: &str, chunks: &str, settings: &str) -> Result<(), CliError> {
+    let done = Told::Done {
+        metadata,
+        chunks,
+        settings,
+    };
+    let text = serde_json::to_string(&done).map_err(std::io::Error::other)?;
+    print_line(&text)?;
+    Ok(())
 }
 
 /// Writes the settings that differ from the defaults, as a file.

@@ -22,7 +22,7 @@ use crate::store::metadata::turn::Turn;
 /// Who works on the packs.
 pub(super) enum Packs {
     /// This command, until it closes them.
-    Ours(OwnPacks),
+    Ours(Box<OwnPacks>),
     /// A server, which does what is asked.
     OfAServer,
 }
@@ -68,12 +68,12 @@ impl Packs {
             close(chunks).await;
             return Ok(Self::OfAServer);
         };
-        Ok(Self::Ours(OwnPacks {
+        Ok(Self::Ours(Box::new(OwnPacks {
             maintenance: ground.maintenance(Arc::clone(&chunks), settings),
             chunks,
             turn,
             _claim: claim,
-        }))
+        })))
     }
 }
 

@@ -105,12 +105,12 @@ pub async fn move_packs(
         let journal = Arc::clone(&journal);
         async move { move_pack(transfer, pack, known, journal).await }
     });
-    let mut moves = stream::iter(moves).buffer_unordered(UNDER_WAY);
-    while let Some(moved) = moves.next().await {
-        let moved = moved?;
+    let mut under_way = stream::iter(moves).buffer_unordered(UNDER_WAY);
+    while let Some(ended) = under_way.next().await {
+        let pack = ended?;
         progress.packs += 1;
-        progress.bytes += moved.size_bytes;
-        progress.copied_bytes += if moved.is_new { moved.size_bytes } else { 0 };
+        progress.bytes += pack.size_bytes;
+        progress.copied_bytes += if pack.is_new { pack.size_bytes } else { 0 };
         report(progress);
     }
     Ok(progress)

@@ -97,7 +97,7 @@ impl Schedule {
                 Ok(Some(turn)) => self.run_turn(Arc::new(turn), &stop).await,
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the turn to run the jobs could not be asked for")
+                    tracing::warn!(%error, "the turn to run the jobs could not be asked for");
                 }
             }
             let pause = tokio::time::sleep(ASK_FOR_TURN_EVERY);

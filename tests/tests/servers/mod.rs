@@ -5,6 +5,7 @@
 mod away;
 mod feed;
 mod ground;
+mod moving;
 mod refused;
 mod storm;
 mod together;

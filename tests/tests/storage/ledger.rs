@@ -16,6 +16,9 @@ use nuage_tests::data::bytes;
 use nuage_tests::http::Answer;
 use nuage_tests::http::Broken;
 
+/// The greatest length of a file, in bytes.
+const LENGTH_MAX: u64 = 3 << 20;
+
 /// A file's content: made from a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Content {
@@ -59,6 +62,8 @@ pub(crate) struct Ledger {
     files: BTreeMap<String, Content>,
     unsettled: Vec<Unsettled>,
     chance: Chance,
+    /// The greatest length of a file, in bytes.
+    length_max: u64,
     /// How many changes were acknowledged.
     pub(crate) acknowledged: u64,
 }
@@ -74,8 +79,16 @@ impl Ledger {
             files: BTreeMap::new(),
             unsettled: Vec::new(),
             chance,
+            length_max: LENGTH_MAX,
             acknowledged: 0,
         }
+    }
+
+    /// Bounds the length of its files, where reading them back is slow.
+    #[must_use]
+    pub(crate) fn with_length_max(mut self, bytes: u64) -> Self {
+        self.length_max = bytes;
+        self
     }
 
     /// Lets the ledger speak to another server that holds the same data.
@@ -102,8 +115,9 @@ impl Ledger {
             0 => 0,
             1..=5 => self.chance.between(1, 20 << 10),
             6..=8 => self.chance.between(20 << 10, 400 << 10),
-            _ => self.chance.between(1 << 20, 3 << 20),
+            _ => self.chance.between(1 << 20, LENGTH_MAX),
         };
+        let length = length.min(self.length_max);
         let content = Content {
             seed: self.chance.number(),
             length: usize::try_from(length).unwrap(),
