@@ -20,6 +20,7 @@ use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Collected;
 use crate::store::chunks::Graces;
 use crate::store::chunks::PackHome;
+use crate::store::chunks::S3_HOT_BYTES_MAX;
 use crate::store::chunks::disk::SystemDisk;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::error::StoreResult;
@@ -431,7 +432,7 @@ fn small_packs_become_large_ones_once() {
 #[test]
 fn small_bodies_are_packed_into_few_objects() {
     on_s3_with_each_database(async |mut fixture: Fixture| {
-        fixture.hot_bytes_max = super::super::S3_HOT_BYTES_MAX;
+        fixture.hot_bytes_max = S3_HOT_BYTES_MAX;
         fixture.reopen();
         let mut files = Vec::new();
         for number in 0..400 {
@@ -524,6 +525,25 @@ fn the_cache_stays_within_its_bound() {
                 assert!(on_disk <= bound && on_disk > bound / 2, "{on_disk}");
             }
         }
+    });
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_fails_nobody() {
+    run(async {
+        let fixture = Fixture::on_s3().await;
+        // Files stand where its folders belong, as on a disk that takes nothing.
+        for shelf in 0..=255 {
+            std::fs::write(fixture.cache_folder().join(format!("{shelf:02x}")), "").unwrap();
+        }
+        let bytes = noise(3 << 20, 1);
+        let content = fixture.put("a", &bytes).await;
+        for _ in 0..2 {
+            assert!(fixture.read(&content).await.unwrap() == bytes);
+            fixture.cache_is_quiet().await;
+        }
+        let cache = fixture.chunks().shared.objects.cache().unwrap();
+        assert_eq!(cache.used_bytes(), 0, "room that was taken is given back");
     });
 }
 
