@@ -54,25 +54,28 @@ fn no_request_costs_more_because_the_installation_holds_more() {
     for (number, size) in sizes.into_iter().enumerate() {
         let begun = std::time::Instant::now();
         while made < size {
-            // Larger trees are copied as there are more.
-            let (tree, files) = if made < 10 * SIBLINGS {
-                ("/tree", SIBLINGS)
-            } else {
-                ("/trees", 10 * SIBLINGS)
-            };
-            if files > SIBLINGS && made == 10 * SIBLINGS {
-                alice.mkcol("/trees").send().expect(201);
-                for part in 0..10 {
-                    alice
-                        .copy("/tree", &format!("/trees/{part}"))
-                        .send()
-                        .expect(201);
-                }
-                made += files;
+            if made < 10 * SIBLINGS {
+                alice
+                    .copy("/tree", &format!("/more{made}"))
+                    .send()
+                    .expect(201);
+                made += SIBLINGS;
                 continue;
             }
-            alice.copy(tree, &format!("/more{made}")).send().expect(201);
-            made += files;
+            // Ten of them in one folder: a larger step.
+            if alice.get("/trees").send().status == 404 {
+                alice.mkcol("/trees").send().expect(201);
+                for part in 0..10 {
+                    let path = format!("/trees/{part}");
+                    alice.copy("/tree", &path).send().expect(201);
+                }
+            } else {
+                alice
+                    .copy("/trees", &format!("/more{made}"))
+                    .send()
+                    .expect(201);
+            }
+            made += 10 * SIBLINGS;
         }
         let grown = begun.elapsed();
         server.data.settle();
