@@ -119,8 +119,8 @@ impl Weather<'_> {
 
 #[test]
 fn nothing_is_lost_while_servers_die_and_the_ground_shakes() {
-    let seconds = size_from_env("NUAGE_TEST_STORM_SECONDS", 20, 600);
-    let away = size_from_env("NUAGE_TEST_STORE_AWAY_SECONDS", 4, 60);
+    let seconds = size_from_env("NUAGE_TEST_STORM_SECONDS", 12, 600);
+    let away = size_from_env("NUAGE_TEST_STORE_AWAY_SECONDS", 3, 60);
     let chance = Chance::new("storm");
     let ground = Ground::own();
     let settings = [("NUAGE_JOBS__PACK_SECONDS", "1")];
