@@ -392,6 +392,7 @@ impl TestServer {
 
     /// Starts another server of the same installation, which must be scaled.
     #[track_caller]
+    #[must_use]
     pub fn beside(&self) -> Self {
         Self::over(self.data.beside())
     }
