@@ -8,17 +8,18 @@ use nuage_tests::data::bytes;
 #[test]
 fn a_known_length_that_does_not_fit_is_refused_before_the_body() {
     let server = TestServer::start();
-    let alice = server.user_with("alice", &["--quota", "10000"]);
-    alice.put("/a", vec![0; 4_000]).send().expect(201);
+    let alice = server.user_with("alice", &["--quota", "100000"]);
+    alice.put("/a", vec![0; 40_000]).send().expect(201);
 
+    // More than travels in the commit, which judges small bodies.
     let answer = alice
         .call("PUT", "/b")
-        .header("Content-Length", "7000")
+        .header("Content-Length", "70000")
         .send_head_only(Duration::from_secs(10));
 
     assert_eq!(answer.status, 507, "{answer}");
     assert!(
-        answer.text().contains("1000"),
+        answer.text().contains("10000"),
         "the body says how much is missing: {answer}"
     );
     alice.get("/b").send().expect(404);

@@ -6,24 +6,36 @@ use nuage_tests::TestServer;
 use nuage_tests::command::report;
 use nuage_tests::data::Chance;
 use nuage_tests::data::size_from_env;
+use nuage_tests::shape::Shape;
 use nuage_tests::wait::pause;
 
 use crate::storage::ledger::Ledger;
 use crate::storage::ledger::Outcome;
+
+/// Rounds in `make test`, and the greatest length of a file: the S3 store of the tests reads slowly.
+fn scale() -> (u64, u64) {
+    match Shape::of_this_run() {
+        Shape::Embedded => (20, 3 << 20),
+        Shape::Scaled => (6, 300_000),
+    }
+}
 
 /// Clients that write at the same time.
 const CLIENTS: u64 = 8;
 
 #[test]
 fn what_was_acknowledged_survives_any_number_of_kills() {
-    let rounds = size_from_env("NUAGE_TEST_CRASHES", 20, 200);
+    let (few, length_max) = scale();
+    let rounds = size_from_env("NUAGE_TEST_CRASHES", few, 200);
     let mut chance = Chance::new("crash");
     // Small bodies move to packs all the time, so that some kills hit that.
     let mut server = TestServer::with(&[("NUAGE_JOBS__PACK_SECONDS", "1")]);
     let alice = server.user("alice");
     let alice = server.token(&alice, &[]);
     let mut ledgers: Vec<Ledger> = (0..CLIENTS)
-        .map(|number| Ledger::new(&alice, number, chance.branch(number)))
+        .map(|number| {
+            Ledger::new(&alice, number, chance.branch(number)).with_length_max(length_max)
+        })
         .collect();
 
     for round in 0..rounds {
@@ -64,12 +76,13 @@ fn what_was_acknowledged_survives_any_number_of_kills() {
 
 #[test]
 fn a_collection_that_is_killed_loses_nothing() {
-    let rounds = size_from_env("NUAGE_TEST_CRASHES", 20, 200) / 2;
+    let (few, length_max) = scale();
+    let rounds = size_from_env("NUAGE_TEST_CRASHES", few, 200) / 2;
     let mut chance = Chance::new("killed collection");
     let mut server = TestServer::with(&[("NUAGE_JOBS__PACK_SECONDS", "1")]);
     let alice = server.user("alice");
     let alice = server.token(&alice, &[]);
-    let mut ledger = Ledger::new(&alice, 0, chance.branch(0));
+    let mut ledger = Ledger::new(&alice, 0, chance.branch(0)).with_length_max(length_max);
 
     for round in 0..rounds {
         for _ in 0..30 {
