@@ -449,8 +449,8 @@ fn secrets_are_drawn_once_and_cover_what_the_file_names() {
     assert_eq!(first, second, "a second run changes nothing");
     let mut named = compose().get("secrets").map(Value::names).unwrap();
     named.sort();
-    let made: Vec<&String> = first.iter().map(|(name, _)| name).collect();
-    assert_eq!(made, named.iter().collect::<Vec<_>>());
+    let written: Vec<&String> = first.iter().map(|(name, _)| name).collect();
+    assert_eq!(written, named.iter().collect::<Vec<_>>());
     let secret = &first
         .iter()
         .find(|(name, _)| name == "nuage_secret")

@@ -115,15 +115,15 @@ impl Peer {
         let data = folder.join("data");
         fs::create_dir_all(&data).doing("create a folder")?;
         match self {
-            Self::Nuage => start_nuage(folder, data, None),
-            Self::Scaled => start_nuage(folder, data, Some(Ground::own().place())),
+            Self::Nuage => start_nuage(folder, &data, None),
+            Self::Scaled => start_nuage(folder, &data, Some(Ground::own().place())),
             Self::Apache => start_apache(folder, data),
             Self::Dufs => start_dufs(folder, data),
         }
     }
 }
 
-fn start_nuage(folder: &Path, data: PathBuf, ground: Option<Place>) -> BenchResult<Running> {
+fn start_nuage(folder: &Path, data: &Path, ground: Option<Place>) -> BenchResult<Running> {
     let program = env::var_os("NUAGE_SERVER").map_or_else(
         || PathBuf::from("target/release/nuage-server"),
         PathBuf::from,
@@ -138,7 +138,7 @@ fn start_nuage(folder: &Path, data: PathBuf, ground: Option<Place>) -> BenchResu
         ground.iter().flat_map(Place::environment).collect();
     let mut child = Command::new(&program)
         .arg("--data-dir")
-        .arg(&data)
+        .arg(data)
         .args(["serve", "--listen", "127.0.0.1:0"])
         .envs(environment.iter().cloned())
         .env("NUAGE_LOG__REQUESTS", "false")
@@ -166,10 +166,12 @@ fn start_nuage(folder: &Path, data: PathBuf, ground: Option<Place>) -> BenchResu
     let running = Running {
         child,
         target,
-        data: ground.as_ref().map_or_else(|| data.clone(), Place::objects),
+        data: ground
+            .as_ref()
+            .map_or_else(|| data.to_path_buf(), Place::objects),
         _ground: ground,
     };
-    add_account(&program, &data, &environment)?;
+    add_account(&program, data, &environment)?;
     Ok(running)
 }
 

@@ -20,7 +20,7 @@ struct Filled {
 fn fill(server: &TestServer) -> Filled {
     let alice = server.user("alice");
     for number in 0..12 {
-        let length = [100, 20_000, 70_000, 900_000][number as usize % 4];
+        let length = [100, 20_000, 70_000, 900_000][usize::try_from(number).unwrap() % 4];
         let path = format!("/f{number}");
         alice.put(&path, bytes(number, length)).send().expect(201);
     }
@@ -43,7 +43,7 @@ fn fill(server: &TestServer) -> Filled {
 
 fn holds_everything(filled: &Filled, alice: &User) {
     for number in 0..12 {
-        let length = [100, 20_000, 70_000, 900_000][number as usize % 4];
+        let length = [100, 20_000, 70_000, 900_000][usize::try_from(number).unwrap() % 4];
         let body = alice.get(&format!("/f{number}")).send().expect(200).body;
         assert!(body == bytes(number, length), "/f{number}");
     }
@@ -66,7 +66,7 @@ fn destination(chunks: Option<&str>) -> (DataFolder, String) {
     let value = |name: &str| {
         let all = place.environment();
         let found = all.into_iter().find(|(known, _)| *known == name);
-        found.expect("the place has it").1
+        found.unwrap().1
     };
     let chunks = chunks.map_or_else(|| value("NUAGE_CHUNKS"), str::to_owned);
     let to = format!("{},{chunks}", value("NUAGE_METADATA"));
@@ -75,7 +75,7 @@ fn destination(chunks: Option<&str>) -> (DataFolder, String) {
 
 /// Lets a data folder reach the S3 store of a destination.
 fn reaching(mut data: DataFolder, there: &DataFolder) -> DataFolder {
-    let place = there.place().expect("it is scaled");
+    let place = there.place().unwrap();
     for (name, value) in place.environment() {
         if name.starts_with("NUAGE_S3__") || name.starts_with("AWS_") {
             data = data.env(name, &value);

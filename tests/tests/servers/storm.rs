@@ -216,7 +216,7 @@ fn nothing_is_lost_while_servers_die_and_the_ground_shakes() {
     let verified = Instant::now();
     wait_until(
         "everything is readable again",
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || {
             for client in &mut clients {
                 client.ledger.settle_older(Duration::ZERO);

@@ -41,6 +41,10 @@ struct Unsettled {
     changes: Vec<Change>,
 }
 
+/// No server tells just now what a file is.
+#[derive(Debug)]
+struct NoTelling;
+
 /// How one change went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -207,17 +211,18 @@ impl Ledger {
     #[track_caller]
     pub(crate) fn settle_older(&mut self, age: Duration) {
         for open in std::mem::take(&mut self.unsettled) {
-            let found: Option<Vec<Option<Vec<u8>>>> = match open.since.elapsed() >= age {
-                true => open
-                    .changes
+            let is_due = open.since.elapsed() >= age;
+            let found: Result<Vec<Option<Vec<u8>>>, NoTelling> = if is_due {
+                open.changes
                     .iter()
                     .map(|change| self.try_read(&change.path))
-                    .collect(),
-                false => None,
+                    .collect()
+            } else {
+                Err(NoTelling)
             };
             match found {
-                Some(found) => self.settle_one(&open.changes, &found),
-                None => self.unsettled.push(open),
+                Ok(found) => self.settle_one(&open.changes, &found),
+                Err(NoTelling) => self.unsettled.push(open),
             }
         }
     }
@@ -293,12 +298,12 @@ impl Ledger {
         }
     }
 
-    /// Reads a file; `None`: there is no answer that tells.
-    fn try_read(&self, path: &str) -> Option<Option<Vec<u8>>> {
+    /// Reads a file, if there is an answer that tells.
+    fn try_read(&self, path: &str) -> Result<Option<Vec<u8>>, NoTelling> {
         match self.user.get(path).try_send() {
-            Ok(answer) if answer.status == 404 => Some(None),
-            Ok(answer) if answer.status == 200 => Some(Some(answer.body)),
-            Ok(_) | Err(_) => None,
+            Ok(answer) if answer.status == 404 => Ok(None),
+            Ok(answer) if answer.status == 200 => Ok(Some(answer.body)),
+            Ok(_) | Err(_) => Err(NoTelling),
         }
     }
 
