@@ -393,7 +393,6 @@ impl TestServer {
     /// Starts another server of the same installation, which must be scaled.
     #[must_use]
     #[track_caller]
-    #[must_use]
     pub fn beside(&self) -> Self {
         Self::over(self.data.beside())
     }
