@@ -45,7 +45,7 @@ const JSON_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Migrate {
     /// Where to, as the settings `metadata` and `chunks` say it: `postgres://…,s3://…`, or `postgres://…,folder`.
     ///
-    /// The sections [postgres] and [s3] are taken from the settings; with `postgres.password_file` no password
+    /// The sections `postgres` and `s3` are taken from the settings; with `postgres.password_file` no password
     /// is seen among the processes.
     #[arg(long, value_name = "METADATA,CHUNKS")]
     to: String,

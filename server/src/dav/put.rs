@@ -2,14 +2,17 @@
 //!
 //! Everything that can be known beforehand (conditions, locks, rights, quota) is tested before the
 //! first byte of the body is asked for, so a client that waits for `100 Continue` sends nothing in
-//! vain. The new version appears when the core's commit is durable; a body that is cut short,
+//! vain. A small body that is here already is not worth a question of its own: its commit tests the same. The new version appears when the core's commit is durable; a body that is cut short,
 //! too long, or not what its checksum says leaves the former one.
+
+use std::time::Duration;
 
 use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
 use crate::dav::Asked;
 use crate::dav::Dav;
@@ -20,6 +23,9 @@ use crate::dav::request::RequestFault;
 use crate::files::UploadRequest;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
+
+/// How long a small body may let wait before what can be known without it is tested.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Answers a PUT.
 pub(crate) async fn put(
@@ -39,7 +45,18 @@ pub(crate) async fn put(
         client_waits: head.client_waits,
     };
     let mut upload = dav.files.begin_upload(&asked.caller, request).await?;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = if upload.is_tested() {
+            body.frame().await
+        } else if let Ok(frame) = timeout(AT_ONCE, body.frame()).await {
+            frame
+        } else {
+            upload.test().await?;
+            continue;
+        };
+        let Some(frame) = frame else {
+            break;
+        };
         if let Ok(bytes) = frame?.into_data() {
             upload.write(bytes).await?;
         }

@@ -160,6 +160,8 @@ pub struct Upload {
     room: Option<Room>,
     begun_at: Timestamp,
     lease: Option<([u8; 16], Timestamp)>,
+    /// What was not tested because a small body was expected at once.
+    untested: Option<PrepareUpload>,
     _reservation: Reservation,
 }
 
@@ -171,8 +173,9 @@ struct Room {
 }
 
 impl Files {
-    /// Begins an upload: tests rights, and conditions, locks and (when the length is known)
-    /// quota before a body that is worth the question.
+    /// Begins an upload: tests rights, conditions, locks and (when the length is known) quota.
+    ///
+    /// For a small body only rights; the rest is left to the commit, or to [`Upload::test`].
     pub async fn begin_upload(
         &self,
         caller: &Caller,
@@ -181,21 +184,21 @@ impl Files {
         let path = &request.path;
         let change = self.permit_change(caller, path)?;
         let rights = Self::locate(caller).rights;
-        // The commit tests all of it again, and a body that travels in the commit is here by then.
+        let prepare = PrepareUpload {
+            change: change.clone(),
+            path: path.clone(),
+            declared_bytes: request.declared_bytes,
+            reserved_bytes: self.reservations.held(change.space),
+            precondition: request.precondition.clone(),
+        };
+        // The commit tests all of it again, and a body that travels in the commit is usually here.
         let is_small = request
             .declared_bytes
             .is_some_and(|bytes| bytes <= self.chunks.hot_bytes_max() as u64);
-        let prepared = if is_small && !request.client_waits {
-            Prepared::default()
+        let (prepared, untested) = if is_small && !request.client_waits {
+            (Prepared::default(), Some(prepare))
         } else {
-            let prepare = PrepareUpload {
-                change: change.clone(),
-                path: path.clone(),
-                declared_bytes: request.declared_bytes,
-                reserved_bytes: self.reservations.held(change.space),
-                precondition: request.precondition.clone(),
-            };
-            self.metadata.read(prepare).await.map_err(at(path))?
+            (self.metadata.read(prepare).await.map_err(at(path))?, None)
         };
         let reservation = self.reservations.hold(change.space, prepared.growth_bytes);
         let ingest = self.chunks.ingest(IngestRequest {
@@ -222,12 +225,27 @@ impl Files {
             }),
             lease: None,
             request,
+            untested,
             _reservation: reservation,
         })
     }
 }
 
 impl Upload {
+    /// Returns whether what can be known before the body was tested.
+    pub fn is_tested(&self) -> bool {
+        self.untested.is_none()
+    }
+
+    /// Tests what can be known before the body, for a small one that lets wait.
+    pub async fn test(&mut self) -> FilesResult<()> {
+        if let Some(prepare) = self.untested.take() {
+            let path = &self.request.path;
+            self.metadata.read(prepare).await.map_err(at(path))?;
+        }
+        Ok(())
+    }
+
     /// Takes the next bytes of the body.
     pub async fn write(&mut self, bytes: Bytes) -> FilesResult<()> {
         self.received_bytes += bytes.len() as u64;

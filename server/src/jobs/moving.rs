@@ -3,7 +3,7 @@
 //! Packs go first, because nothing names an object that is not there yet: whoever stops
 //! half-way still has the whole installation in the data folder. A journal keeps which
 //! packs were copied and proved, so that a move that was cut off, at whatever moment, goes on
-//! where it was. The metadata follow in one go ([`migrate_to_postgres`]).
+//! where it was. The metadata follow in one go ([`migrate_to_postgres`](crate::store::metadata::migrate::migrate_to_postgres)).
 //!
 //! ```text
 //! DATA_DIR/move.journal

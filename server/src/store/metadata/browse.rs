@@ -89,13 +89,15 @@ impl Operation for OpenListing {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<OpenedListing> {
         let asked = ask_walk(tx, self.space, &self.path).await?;
-        let locks = match self.wants.locks {
-            true => Some(SpaceLocks::ask(tx, self.space, self.now).await?),
-            false => None,
+        let locks = if self.wants.locks {
+            Some(SpaceLocks::ask(tx, self.space, self.now).await?)
+        } else {
+            None
         };
-        let quota = match self.wants.quota {
-            true => Some(ask_quota(tx, self.space).await?),
-            false => None,
+        let quota = if self.wants.quota {
+            Some(ask_quota(tx, self.space).await?)
+        } else {
+            None
         };
         let found = answer_walk(tx, asked).await?;
         let node = found.existing()?.clone();
@@ -112,9 +114,10 @@ impl Operation for OpenListing {
             Some(id) => Some(ask_checksum(tx, id).await?),
             None => None,
         };
-        let properties = match self.wants.properties {
-            true => Some(ask_properties(tx, node.id).await?),
-            false => None,
+        let properties = if self.wants.properties {
+            Some(ask_properties(tx, node.id).await?)
+        } else {
+            None
         };
         let next = ListChildren {
             space: self.space,
@@ -125,9 +128,10 @@ impl Operation for OpenListing {
             deep_locks: Vec::new(),
             now: self.now,
         };
-        let page = match self.with_children && node.is_folder() {
-            true => Some(next.ask_page(tx).await?),
-            false => None,
+        let page = if self.with_children && node.is_folder() {
+            Some(next.ask_page(tx).await?)
+        } else {
+            None
         };
         let locks = space_locks.covering(tx, &found.nodes, self.now).await?;
         let at = |(index, lock): &(usize, LockRow)| lock.at(ancestor(&self.path, *index));
@@ -228,9 +232,10 @@ impl Operation for ListChildren {
     type Output = Vec<Entry>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Entry>> {
-        let locks = match self.wants.locks {
-            true => Some(SpaceLocks::ask(tx, self.space, self.now).await?),
-            false => None,
+        let locks = if self.wants.locks {
+            Some(SpaceLocks::ask(tx, self.space, self.now).await?)
+        } else {
+            None
         };
         let asked = self.ask_page(tx).await?;
         let locks = match locks {
@@ -251,9 +256,10 @@ impl ListChildren {
     async fn ask_page<T: Tx>(&self, tx: &mut T) -> StoreResult<AskedPage> {
         Ok(AskedPage {
             entries: self.ask_nodes(tx).await?,
-            properties: match self.wants.properties {
-                true => Some(self.ask_properties(tx).await?),
-                false => None,
+            properties: if self.wants.properties {
+                Some(self.ask_properties(tx).await?)
+            } else {
+                None
             },
         })
     }

@@ -309,7 +309,7 @@ async fn a_path_of_any_depth_leads_to_its_node_or_says_how_much_is_missing() {
     let mut at = String::new();
     let mut folders = Vec::new();
     for level in 0..20 {
-        at.push_str(&format!("/{level}"));
+        at = format!("{at}/{level}");
         folders.push(f.mkdir(&at).await.unwrap().id);
     }
     for (level, id) in folders.iter().enumerate() {

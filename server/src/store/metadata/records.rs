@@ -195,6 +195,10 @@ pub struct Lock {
 
 /// What a listing shall bring beside the nodes.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is wanted or not, independently"
+)]
 pub struct ListingWants {
     /// Dead properties.
     pub properties: bool,

@@ -80,12 +80,12 @@ fn statement(names: usize, start: Start) -> &'static str {
         }
         Start::Folder => "(SELECT id FROM node WHERE id = $1) n0",
     });
-    for level in 1..=names {
+    sql.extend((1..=names).map(|level| {
         let (above, name) = (level - 1, level + 1);
-        sql.push_str(&format!(
+        format!(
             " LEFT JOIN node n{level} ON n{level}.parent_id = n{above}.id AND n{level}.name = ${name}"
-        ));
-    }
+        )
+    }));
     Box::leak(sql.into_boxed_str())
 }
 
