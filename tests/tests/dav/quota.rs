@@ -8,21 +8,26 @@ use nuage_tests::data::bytes;
 #[test]
 fn a_known_length_that_does_not_fit_is_refused_before_the_body() {
     let server = TestServer::start();
-    let alice = server.user_with("alice", &["--quota", "100000"]);
-    alice.put("/a", vec![0; 40_000]).send().expect(201);
+    // One that travels in the commit, and one that does not.
+    for (name, length) in [("alice", 7_000), ("bob", 700_000)] {
+        let quota = (length * 10 / 7).to_string();
+        let person = server.user_with(name, &["--quota", &quota]);
+        let first = vec![0; length * 4 / 7];
+        person.put("/a", first).send().expect(201);
 
-    // More than travels in the commit, which judges small bodies.
-    let answer = alice
-        .call("PUT", "/b")
-        .header("Content-Length", "70000")
-        .send_head_only(Duration::from_secs(10));
+        let answer = person
+            .call("PUT", "/b")
+            .header("Content-Length", &length.to_string())
+            .send_head_only(Duration::from_secs(10));
 
-    assert_eq!(answer.status, 507, "{answer}");
-    assert!(
-        answer.text().contains("10000"),
-        "the body says how much is missing: {answer}"
-    );
-    alice.get("/b").send().expect(404);
+        assert_eq!(answer.status, 507, "{answer}");
+        let missing = (length / 7).to_string();
+        assert!(
+            answer.text().contains(&missing),
+            "the body says how much is missing: {answer}"
+        );
+        person.get("/b").send().expect(404);
+    }
 }
 
 #[test]

@@ -54,6 +54,12 @@ use crate::store::chunks::segment::Segments;
 const APPENDERS: usize = 2;
 /// Frames from which a segment is sealed, so that footers and collection stay small.
 pub(super) const SEGMENT_FRAMES: usize = 1 << 16;
+/// Frames of one upload that may wait for a disk, in bytes.
+const WAITING_BYTES_MAX: usize = 3 << 20;
+/// Frames of one upload that may wait for an S3 store, in bytes.
+const WAITING_BYTES_MAX_ON_S3: usize = 1 << 20;
+/// Bytes of one upload that go to one segment's thread in a row.
+const STRIPE_BYTES: usize = 8 << 20;
 /// Bytes that one write takes together.
 const BATCH_BYTES: usize = 4 << 20;
 /// Bytes that may be written before somebody has to wait for their sync.
@@ -143,6 +149,10 @@ pub(super) struct Appenders {
     queues: Vec<Arc<Queue>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     turn: AtomicUsize,
+    /// Bytes after which an upload turns to the appender with the least to do.
+    pub(super) stripe_bytes: usize,
+    /// Frames of one upload that may wait for their places, in bytes.
+    pub(super) waiting_bytes_max: usize,
 }
 
 impl Appenders {
@@ -180,6 +190,8 @@ impl Appenders {
             queues,
             threads: Mutex::new(threads),
             turn: AtomicUsize::new(0),
+            stripe_bytes: STRIPE_BYTES,
+            waiting_bytes_max: WAITING_BYTES_MAX,
         })
     }
 
@@ -190,6 +202,10 @@ impl Appenders {
             threads: Mutex::new(ground.start(&queues)?),
             queues,
             turn: AtomicUsize::new(0),
+            // Each would hold parts of it in memory.
+            stripe_bytes: usize::MAX,
+            // Places are given at once there; what waits, waits for the network.
+            waiting_bytes_max: WAITING_BYTES_MAX_ON_S3,
         })
     }
 

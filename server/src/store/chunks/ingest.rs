@@ -58,10 +58,6 @@ use crate::store::metadata::records::SpaceId;
 
 /// Files up to this length are named whole before anything is appended.
 const WHOLE_BYTES_MAX: u64 = 4 << 20;
-/// Frames of one upload that wait for the disk, in bytes.
-const IN_FLIGHT_BYTES_MAX: usize = 3 << 20;
-/// Bytes after which an upload turns to the appender with the least to do.
-const STRIPE_BYTES: usize = 8 << 20;
 /// Leaves that are searched for a hook in the middle of a large content.
 const HOOK_LEAVES_MAX: usize = 64;
 
@@ -414,7 +410,7 @@ impl Stored {
             append,
             bytes,
         });
-        while self.in_flight_bytes > IN_FLIGHT_BYTES_MAX {
+        while self.in_flight_bytes > self.shared.appenders.waiting_bytes_max {
             self.settle_oldest().await?;
         }
         Ok(())
@@ -429,11 +425,11 @@ impl Stored {
         self.shared.require_space()?;
         let memory = self.shared.frame_memory.take(bytes).await?;
         self.stripe_bytes += bytes;
-        if self.stripe_bytes > STRIPE_BYTES {
-            self.stripe_bytes = 0;
-            self.appender = self.shared.appenders.idlest();
-        }
         let appenders = &self.shared.appenders;
+        if self.stripe_bytes > appenders.stripe_bytes {
+            self.stripe_bytes = 0;
+            self.appender = appenders.idlest();
+        }
         Ok(appenders.append(self.appender, frames, until, Some(memory)))
     }
 

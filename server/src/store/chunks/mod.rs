@@ -355,6 +355,7 @@ impl ChunkStore {
             clock: clock.clone(),
             uploads: Arc::default(),
             frame_memory: frame_memory.clone(),
+            buffers: Arc::default(),
         };
         let opened = match &settings.home {
             PackHome::Folder(folder) => opening.folder(folder, ground, settings.free_bytes_min)?,
@@ -377,7 +378,7 @@ impl ChunkStore {
                 appenders: opened.appenders,
                 uploads: opening.uploads,
                 compressors: Arc::default(),
-                buffers: Arc::default(),
+                buffers: opening.buffers,
                 places,
                 window_memory: Memory::new(window_bytes),
                 frame_memory,
@@ -428,6 +429,7 @@ struct Opening {
     clock: Clock,
     uploads: Arc<Uploads>,
     frame_memory: Memory,
+    buffers: Arc<Buffers>,
 }
 
 impl Opening {
@@ -497,6 +499,7 @@ impl Opening {
             clock: self.clock.clone(),
             uploads: Arc::clone(&self.uploads),
             frame_memory: self.frame_memory.clone(),
+            buffers: Arc::clone(&self.buffers),
             segment_bytes,
         };
         Ok(Opened {

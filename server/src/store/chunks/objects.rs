@@ -171,11 +171,16 @@ impl Objects {
         } = &self.ground
         {
             let key = self.pack_key(uuid);
+            let end = range.end;
             let read = cache.read(*uuid, &key, range).await;
-            return read.map_err(|error| match &*error {
-                object_store::Error::NotFound { .. } => ObjectFault::Missing,
-                error => ObjectFault::Failed(ChunkError::Unavailable(error.to_string())),
-            });
+            let fault = match read {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => match &*error {
+                    object_store::Error::NotFound { .. } => ObjectFault::Missing,
+                    error => ObjectFault::Failed(ChunkError::Unavailable(error.to_string())),
+                },
+            };
+            return Err(self.explain(uuid, end, fault).await);
         }
         self.read_past_cache(uuid, range).await
     }
@@ -187,10 +192,27 @@ impl Objects {
         range: Range<u64>,
     ) -> Result<Bytes, ObjectFault> {
         let key = self.pack_key(uuid);
+        let end = range.end;
         // Unlike `get_range`, this one reads a file in one piece.
-        let parts = self.store.get_ranges(&key, &[range]).await;
-        let mut parts = parts.map_err(|error| self.fault(&key, error))?;
-        parts.pop().ok_or(ObjectFault::Missing)
+        match self.store.get_ranges(&key, &[range]).await {
+            Ok(mut parts) => parts.pop().ok_or(ObjectFault::Missing),
+            Err(error) => Err(self.explain(uuid, end, self.fault(&key, error)).await),
+        }
+    }
+
+    /// Tells a pack that ends too early from a store that cannot be reached.
+    async fn explain(&self, uuid: &[u8; 16], end: u64, fault: ObjectFault) -> ObjectFault {
+        match fault {
+            ObjectFault::Failed(_) if self.are_shared() => match self.size(uuid).await {
+                Ok(Some(size)) if size < end => ObjectFault::Failed(ChunkError::Damaged(format!(
+                    "{} ends after {size} bytes",
+                    pack_location(uuid).display()
+                ))),
+                Ok(Some(_)) | Err(_) => fault,
+                Ok(None) => ObjectFault::Missing,
+            },
+            ObjectFault::Failed(_) | ObjectFault::Missing => fault,
+        }
     }
 
     /// Reads the header of a pack; `None`: it has none of its own.

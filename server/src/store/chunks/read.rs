@@ -42,7 +42,11 @@ pub(super) fn stream(
     content: Content,
     range: Range<u64>,
 ) -> impl Stream<Item = Result<Bytes, ChunkError>> + Send + 'static {
-    let ahead = if content.profile == Profile::L { 2 } else { 3 };
+    // What comes over a network is in memory twice on its way.
+    let ahead = match content.profile {
+        Profile::S | Profile::M if !shared.objects.are_shared() => 3,
+        Profile::S | Profile::M | Profile::L => 2,
+    };
     let keeps = content.size_bytes <= KEPT_CONTENT_BYTES_MAX
         || range.end.saturating_sub(range.start) <= RUN_BYTES_MAX;
     let reader = Arc::clone(&shared);

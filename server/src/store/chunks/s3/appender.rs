@@ -9,8 +9,8 @@
 //! # Always true
 //!
 //! * A job's frames lie in one object, in order, back to back.
-//! * Memory: at most [`PARTS_MAX`] parts of an appender are on their way, one object is being
-//!   finished, and about two parts gather; budgets are given back when the store has the bytes.
+//! * Memory: at most [`PARTS_MAX`] part of an appender is on its way, one object is being
+//!   finished, and about one part gathers; budgets are given back when the store has the bytes.
 //! * Who waits hears within half a minute that the store cannot be reached; the object is
 //!   given up then, and the next one is begun with the next frame.
 //! * An object whose fate is not known has a row that says "open"; the collector of any
@@ -22,7 +22,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
-use bytes::BytesMut;
 use nuage_shared::frame::FRAME_OVERHEAD_BYTES;
 use nuage_shared::frame::Footer;
 use nuage_shared::frame::FooterEntry;
@@ -47,6 +46,7 @@ use crate::store::chunks::appender::SEGMENT_FRAMES;
 use crate::store::chunks::appender::Stretch;
 use crate::store::chunks::appender::Until;
 use crate::store::chunks::appender::Written;
+use crate::store::chunks::buffers::Buffers;
 use crate::store::chunks::memory::Memory;
 use crate::store::chunks::objects::Objects;
 use crate::store::chunks::s3::rows::NewPack;
@@ -56,14 +56,13 @@ use crate::store::chunks::segment::Segment;
 use crate::store::chunks::uploads::Uploads;
 use crate::store::metadata::MetadataStore;
 
-/// Bytes that leave as a part of a multipart upload.
-const PART_BYTES: usize = 8 << 20;
-/// The least bytes that S3 takes for a part, but for the last; used when others wait for memory.
-const PART_BYTES_MIN: usize = 5 << 20;
+/// The least bytes of a part of a multipart upload, but for the last: as little as S3 takes.
+const PART_BYTES: usize = 5 << 20;
 /// Parts of one appender that are on their way.
-const PARTS_MAX: usize = 2;
-/// Bytes that may gather before jobs have to wait.
-const GATHERED_BYTES_MAX: usize = 2 * PART_BYTES;
+const PARTS_MAX: usize = 1;
+/// Bytes that may gather behind a part that is on its way before jobs have to wait: cutting is so
+/// much faster than a network that the next part is there in a moment.
+const BEHIND_BYTES_MAX: usize = 1 << 20;
 /// How long an object waits for more after somebody wants it durable.
 const LINGER: Duration = Duration::from_millis(1);
 /// How often it is looked whether gathered frames keep others from memory.
@@ -85,6 +84,8 @@ pub(in crate::store::chunks) struct S3Ground {
     pub(in crate::store::chunks) uploads: Arc<Uploads>,
     /// The budget that frames on their way are taken from.
     pub(in crate::store::chunks) frame_memory: Memory,
+    /// What frames gather in.
+    pub(in crate::store::chunks) buffers: Arc<Buffers>,
     /// The length from which an object is finished.
     pub(in crate::store::chunks) segment_bytes: u64,
 }
@@ -112,6 +113,7 @@ impl S3Ground {
                     sealed: sealed.clone(),
                 },
                 frame_memory: self.frame_memory.clone(),
+                buffers: Arc::clone(&self.buffers),
                 segment_bytes: self.segment_bytes,
                 slots: Arc::new(Semaphore::new(PARTS_MAX)),
                 gathering: None,
@@ -153,7 +155,8 @@ struct Gathering {
     entries: Vec<FooterEntry>,
     /// Where the next frame begins in the object.
     end: u64,
-    blocks: Vec<BytesMut>,
+    blocks: Vec<Vec<u8>>,
+    buffers: Arc<Buffers>,
     gathered_bytes: usize,
     memory: Vec<OwnedSemaphorePermit>,
     begun: Instant,
@@ -182,7 +185,7 @@ struct End {
 }
 
 impl Gathering {
-    fn begin(new: NewPack) -> Self {
+    fn begin(new: NewPack, buffers: Arc<Buffers>) -> Self {
         let header = PackHeader {
             uuid: new.uuid,
             pack: new.pack,
@@ -194,6 +197,7 @@ impl Gathering {
             entries: Vec::new(),
             end: PACK_HEADER_BYTES as u64,
             blocks: Vec::new(),
+            buffers,
             gathered_bytes: 0,
             memory: Vec::new(),
             begun: Instant::now(),
@@ -212,7 +216,7 @@ impl Gathering {
             .map_or(0, |block| block.capacity() - block.len());
         if room < bytes.len() {
             let grown = self.gathered_bytes.clamp(FIRST_BLOCK_BYTES, BLOCK_BYTES);
-            let block = BytesMut::with_capacity(grown.max(bytes.len()));
+            let block = self.buffers.take(grown.max(bytes.len()));
             self.blocks.push(block);
         }
         if let Some(block) = self.blocks.last_mut() {
@@ -256,7 +260,10 @@ impl Gathering {
         self.gathered_bytes = 0;
         let blocks = std::mem::take(&mut self.blocks);
         Part {
-            bytes: blocks.into_iter().map(BytesMut::freeze).collect(),
+            bytes: blocks
+                .into_iter()
+                .map(|block| self.buffers.share(block))
+                .collect(),
             _memory: std::mem::take(&mut self.memory),
             _slot: slot,
             ends,
@@ -283,6 +290,7 @@ struct S3Appender {
     rows: Arc<PackRows>,
     road: Road,
     frame_memory: Memory,
+    buffers: Arc<Buffers>,
     segment_bytes: u64,
     /// One for each part that may be on its way.
     slots: Arc<Semaphore>,
@@ -330,19 +338,19 @@ impl S3Appender {
 
     /// Returns whether further jobs may be taken.
     fn has_room(&self) -> bool {
+        let gathered_max = if self.slots.available_permits() > 0 {
+            PART_BYTES
+        } else {
+            BEHIND_BYTES_MAX
+        };
         self.gathering.as_ref().is_none_or(|gathering| {
-            gathering.gathered_bytes < GATHERED_BYTES_MAX && !gathering.is_full(self.segment_bytes)
+            gathering.gathered_bytes < gathered_max && !gathering.is_full(self.segment_bytes)
         })
     }
 
     fn has_part(&self) -> bool {
-        let enough = if self.frame_memory.is_wanted() {
-            PART_BYTES_MIN
-        } else {
-            PART_BYTES
-        };
         let gathering = self.gathering.as_ref();
-        gathering.is_some_and(|gathering| gathering.gathered_bytes >= enough)
+        gathering.is_some_and(|gathering| gathering.gathered_bytes >= PART_BYTES)
     }
 
     async fn take_jobs(&mut self) {
@@ -373,7 +381,9 @@ impl S3Appender {
         let gathering = match &mut self.gathering {
             Some(gathering) => gathering,
             None => match self.rows.take().await {
-                Ok(new) => self.gathering.insert(Gathering::begin(new)),
+                Ok(new) => self
+                    .gathering
+                    .insert(Gathering::begin(new, Arc::clone(&self.buffers))),
                 Err(fault) => return drop(reply.send(Err(fault))),
             },
         };
@@ -437,7 +447,7 @@ impl S3Appender {
     /// Returns whether others lack the memory that this gathering holds, and nothing else gives it back.
     fn keeps_others_waiting(&self, gathering: &Gathering) -> bool {
         self.frame_memory.is_wanted()
-            && gathering.gathered_bytes < PART_BYTES_MIN
+            && gathering.gathered_bytes < PART_BYTES
             && self.slots.available_permits() == PARTS_MAX
     }
 

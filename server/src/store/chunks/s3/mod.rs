@@ -31,7 +31,7 @@ use crate::store::chunks::s3::http::Connector;
 /// Threads that carry requests and their answers.
 const THREADS: usize = 2;
 /// Threads that write the read cache and resolve names.
-const BLOCKING_THREADS: usize = 8;
+const BLOCKING_THREADS: usize = 3;
 /// How long a request is repeated that failed; what is under way then may yet end. Tests do not wait.
 const REPEAT_FOR: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 12 });
 /// The first pause between two tries.
