@@ -42,7 +42,7 @@ use tokio::sync::watch;
 /// The length of a block; a pack's last one may be shorter.
 const BLOCK_BYTES: u64 = 256 << 10;
 /// Blocks that one request fetches at most.
-const BLOCKS_MAX: u64 = 4;
+const BLOCKS_MAX: u64 = 8;
 /// What the file system counts in.
 const PAGE_BYTES: u64 = 4 << 10;
 /// "Nuage block cache", version 1.
@@ -50,7 +50,7 @@ const MARK: [u8; 4] = *b"NBC1";
 /// Mark, crc32c of the rest, name of the pack, number of the block, length.
 const HEADER_BYTES: usize = 4 + 4 + 16 + 4 + 4;
 /// Blocks that may wait for the disk; more are not kept.
-const WRITES_MAX: usize = 4;
+const WRITES_MAX: usize = 16;
 /// How long nothing is written after the disk refused.
 const DISK_REST: Duration = Duration::from_mins(1);
 /// Packs of which is remembered how far a reader came.
