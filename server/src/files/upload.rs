@@ -2,7 +2,8 @@
 //!
 //! Conditions, locks, rights and (when a length is known) quota are tested
 //! before the body, so that nobody sends a gigabyte to hear no; and again in
-//! the commit, which alone decides. Until `finish` returns, readers see the
+//! the commit, which alone decides. A body that travels in its commit is tested
+//! before only if it lets wait. Until `finish` returns, readers see the
 //! former version; a dropped upload leaves only chunks that nothing names.
 
 use std::collections::HashMap;

@@ -90,34 +90,28 @@ impl Operation for OpenListing {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<OpenedListing> {
         let asked = ask_walk(tx, self.space, &self.path).await?;
         let locks = if self.wants.locks {
-            Some(SpaceLocks::ask(tx, self.space, self.now).await?)
+            SpaceLocks::ask(tx, self.space, self.now).await?
         } else {
-            None
+            Asked::nothing()
         };
         let quota = if self.wants.quota {
-            Some(ask_quota(tx, self.space).await?)
+            ask_quota(tx, self.space).await?
         } else {
-            None
+            Asked::nothing()
         };
         let found = answer_walk(tx, asked).await?;
         let node = found.existing()?.clone();
-        let quota = match quota {
-            Some(asked) => tx.answer_one(asked).await?,
-            None => None,
-        };
-        let space_locks = match locks {
-            Some(asked) => SpaceLocks::answer(tx, asked).await?,
-            None => SpaceLocks::default(),
-        };
+        let quota = tx.answer_one(quota).await?;
+        let space_locks = SpaceLocks::answer(tx, locks).await?;
 
         let checksum = match node.content.filter(|_| self.wants.checksums) {
-            Some(id) => Some(ask_checksum(tx, id).await?),
-            None => None,
+            Some(id) => ask_checksum(tx, id).await?,
+            None => Asked::nothing(),
         };
         let properties = if self.wants.properties {
-            Some(ask_properties(tx, node.id).await?)
+            ask_properties(tx, node.id).await?
         } else {
-            None
+            Asked::nothing()
         };
         let next = ListChildren {
             space: self.space,
@@ -140,14 +134,8 @@ impl Operation for OpenListing {
             ..next
         };
         let entry = Entry {
-            checksum: match checksum {
-                Some(asked) => tx.answer_one(asked).await?.flatten(),
-                None => None,
-            },
-            properties: match properties {
-                Some(asked) => tx.answer(asked).await?,
-                None => Vec::new(),
-            },
+            checksum: tx.answer_one(checksum).await?.flatten(),
+            properties: tx.answer(properties).await?,
             locks: locks.iter().map(at).collect(),
             node,
         };
@@ -233,15 +221,12 @@ impl Operation for ListChildren {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Entry>> {
         let locks = if self.wants.locks {
-            Some(SpaceLocks::ask(tx, self.space, self.now).await?)
+            SpaceLocks::ask(tx, self.space, self.now).await?
         } else {
-            None
+            Asked::nothing()
         };
         let asked = self.ask_page(tx).await?;
-        let locks = match locks {
-            Some(asked) => SpaceLocks::answer(tx, asked).await?,
-            None => SpaceLocks::default(),
-        };
+        let locks = SpaceLocks::answer(tx, locks).await?;
         self.answer_page(tx, asked, &locks).await
     }
 }
@@ -249,7 +234,7 @@ impl Operation for ListChildren {
 /// A page of children that was asked for.
 struct AskedPage {
     entries: Asked<Entry>,
-    properties: Option<Asked<(i64, Property)>>,
+    properties: Asked<(i64, Property)>,
 }
 
 impl ListChildren {
@@ -257,9 +242,9 @@ impl ListChildren {
         Ok(AskedPage {
             entries: self.ask_nodes(tx).await?,
             properties: if self.wants.properties {
-                Some(self.ask_properties(tx).await?)
+                self.ask_properties(tx).await?
             } else {
-                None
+                Asked::nothing()
             },
         })
     }
@@ -271,14 +256,12 @@ impl ListChildren {
         locks: &SpaceLocks,
     ) -> StoreResult<Vec<Entry>> {
         let mut entries = tx.answer(asked.entries).await?;
-        if let Some(asked) = asked.properties {
-            let mut by_node: HashMap<i64, Vec<Property>> = HashMap::new();
-            for (node, property) in tx.answer(asked).await? {
-                by_node.entry(node).or_default().push(property);
-            }
-            for entry in &mut entries {
-                entry.properties = by_node.remove(&entry.node.id.0).unwrap_or_default();
-            }
+        let mut properties: HashMap<i64, Vec<Property>> = HashMap::new();
+        for (node, property) in tx.answer(asked.properties).await? {
+            properties.entry(node).or_default().push(property);
+        }
+        for entry in &mut entries {
+            entry.properties = properties.remove(&entry.node.id.0).unwrap_or_default();
         }
         if self.wants.locks {
             self.add_locks(tx, &mut entries, locks).await?;

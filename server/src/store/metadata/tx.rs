@@ -87,6 +87,13 @@ impl<R> Asked<R> {
         Self(Arc::default())
     }
 
+    /// A question that need not be asked: its answer is no row.
+    pub(crate) fn nothing() -> Self {
+        let asked = Self::new();
+        asked.put(Ok(Vec::new()));
+        asked
+    }
+
     /// Returns the place where the answer goes.
     pub(crate) fn slot(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -98,7 +105,7 @@ impl<R> Asked<R> {
     }
 
     /// Takes the answer; `None`: there is none yet.
-    pub(crate) fn take(self) -> Option<StoreResult<Vec<R>>> {
+    pub(crate) fn take(&self) -> Option<StoreResult<Vec<R>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
