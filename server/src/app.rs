@@ -35,6 +35,8 @@ use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::housekeeping::Retention;
 use crate::jobs::maintenance::Maintenance;
 use crate::jobs::schedule::Periods;
+use crate::nextcloud::Nextcloud;
+use crate::nextcloud::NextcloudSettings;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -375,6 +377,8 @@ pub struct App {
     pub claim: Claim,
     /// The WebDAV adapter.
     pub dav: Arc<Dav>,
+    /// What clients of the Nextcloud family ask besides WebDAV.
+    pub nextcloud: Arc<Nextcloud>,
 }
 
 impl App {
@@ -395,13 +399,20 @@ impl App {
             instance: ground.secret.instance(),
             ..DavSettings::default()
         };
-        let dav = Arc::new(Dav::new(files, dav_settings));
+        let dav = Arc::new(Dav::new(Arc::clone(&files), dav_settings));
+        let nextcloud_settings = NextcloudSettings {
+            instance: ground.secret.instance(),
+            version: "32.0.1".to_owned(),
+        };
+        let identity = Arc::clone(&ground.identity);
+        let nextcloud = Arc::new(Nextcloud::new(identity, files, nextcloud_settings));
         Ok(Self {
             maintenance,
             ground,
             chunks,
             claim,
             dav,
+            nextcloud,
         })
     }
 

@@ -9,6 +9,7 @@ pub mod files;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod nextcloud;
 pub mod routes;
 pub mod size;
 pub mod store;

@@ -14,7 +14,6 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::header::ACCEPT_LANGUAGE;
 use http::header::ALLOW;
 use http::header::CACHE_CONTROL;
 use http::header::CONTENT_LANGUAGE;
@@ -38,16 +37,21 @@ use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
 use crate::http::body::refuse_while_sending;
+use crate::http::language::Language;
 use crate::http::observe::Handler;
 use crate::http::observe::LogNotes;
 use crate::http::observe::Peer;
 use crate::identity::Caller;
 use crate::identity::Identity;
 use crate::identity::names::AccountName;
+use crate::nextcloud::Nextcloud;
+use crate::nextcloud::Visit;
 use crate::store::metadata::MetadataStore;
 use crate::telemetry::Gauges;
 
 const DAV: &str = "/dav";
+/// The same home at the address that clients of long ago know.
+const WEBDAV: &str = "/remote.php/webdav";
 const FILES_OF_USER: &str = "/remote.php/dav/files/";
 /// How long the database may take to prove that the server can work.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,6 +66,8 @@ pub struct Routes {
     pub identity: Arc<Identity>,
     /// The WebDAV adapter.
     pub dav: Arc<Dav>,
+    /// What clients of the Nextcloud family ask besides WebDAV.
+    pub nextcloud: Arc<Nextcloud>,
     /// Whether the database answers is asked here.
     pub metadata: Arc<MetadataStore>,
     /// Whose word about the client is believed.
@@ -95,10 +101,18 @@ impl Routes {
         client: IpAddr,
         request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
-        let path = request.uri().path();
-        if let Some(prefix) = mount_prefix(path) {
-            let prefix = prefix.to_owned();
-            return self.serve_dav(prefix, client, request).await;
+        let path = without_front(request.uri().path());
+        if let Some(place) = DavPlace::of(path) {
+            return self.serve_dav(place, client, request).await;
+        }
+        if Nextcloud::owns(path) {
+            let visit = Visit {
+                path: path.to_owned(),
+                base_url: self.base_url(peer, &request),
+                client,
+                request,
+            };
+            return self.nextcloud.serve(visit).await;
         }
         let response = match path {
             "/" => welcome(&self.base_url(peer, &request), &request),
@@ -114,7 +128,7 @@ impl Routes {
     /// Serves a DAV address to whoever signs in.
     async fn serve_dav(
         &self,
-        prefix: String,
+        place: DavPlace,
         client: IpAddr,
         request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
@@ -124,11 +138,14 @@ impl Routes {
             Err(error) => return (refuse_while_sending(&parts, body, refuse(&error)), None),
         };
         let request = Request::from_parts(parts, body);
-        if !may_use(&prefix, &caller) {
-            return (not_found(), Some(caller));
-        }
-        let mount = Mount { prefix };
-        let response = self.dav.serve(mount, caller.clone(), request).await;
+        let response = match place {
+            DavPlace::Home(prefix) if may_use(&prefix, &caller) => {
+                let mount = Mount { prefix };
+                self.dav.serve(mount, caller.clone(), request).await
+            }
+            DavPlace::Home(_) => not_found(),
+            DavPlace::Area => self.dav.serve_area(caller.clone(), request).await,
+        };
         (response, Some(caller))
     }
 
@@ -188,12 +205,42 @@ fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte)
 }
 
+/// Returns a path without the name of Nextcloud's front controller, which clients may put before any.
+fn without_front(path: &str) -> &str {
+    match path.strip_prefix("/index.php") {
+        Some(rest) if rest.starts_with('/') => rest,
+        Some("") => "/",
+        Some(_) | None => path,
+    }
+}
+
+/// What WebDAV serves at an address.
+#[derive(Debug, PartialEq, Eq)]
+enum DavPlace {
+    /// Somebody's files, under this prefix.
+    Home(String),
+    /// What lies beside them below `/remote.php/dav`.
+    Area,
+}
+
+impl DavPlace {
+    fn of(path: &str) -> Option<Self> {
+        if let Some(prefix) = mount_prefix(path) {
+            return Some(Self::Home(prefix.to_owned()));
+        }
+        is_below(path, "/remote.php/dav").then_some(Self::Area)
+    }
+}
+
+fn is_below(path: &str, place: &str) -> bool {
+    let rest = path.strip_prefix(place);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Returns the part of a path under which somebody's home appears, as the client wrote it.
 fn mount_prefix(path: &str) -> Option<&str> {
-    if let Some(rest) = path.strip_prefix(DAV)
-        && (rest.is_empty() || rest.starts_with('/'))
-    {
-        return Some(DAV);
+    if let Some(home) = [DAV, WEBDAV].into_iter().find(|home| is_below(path, home)) {
+        return Some(home);
     }
     let rest = path.strip_prefix(FILES_OF_USER)?;
     let user = rest.split('/').next().filter(|user| !user.is_empty())?;
@@ -313,51 +360,6 @@ fn welcome(base_url: &str, request: &Request<RequestBody>) -> Response<Body> {
     response
 }
 
-/// The languages that the page is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Language {
-    English,
-    French,
-}
-
-impl Language {
-    /// Chooses by `Accept-Language` (RFC 9110 section 12.5.4); English where nothing is said.
-    fn of(headers: &HeaderMap) -> Self {
-        let text = headers
-            .get(ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let quality_of = |wanted: &str| {
-            let mut best = 0.0_f32;
-            for range in text.split(',').take(32) {
-                let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
-                let primary = tag.trim().split('-').next().unwrap_or_default();
-                let weight: f32 = weight
-                    .trim()
-                    .strip_prefix("q=")
-                    .and_then(|digits| digits.parse().ok())
-                    .unwrap_or(0.0);
-                if primary.eq_ignore_ascii_case(wanted) {
-                    best = best.max(weight);
-                }
-            }
-            best
-        };
-        if quality_of("fr") > quality_of("en") {
-            Self::French
-        } else {
-            Self::English
-        }
-    }
-
-    fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::French => "fr",
-        }
-    }
-}
-
 /// Returns the address that a listening socket can be reached at from the same machine.
 pub fn local_url(address: SocketAddr, is_tls: bool) -> String {
     let scheme = if is_tls { "https" } else { "http" };
@@ -366,10 +368,6 @@ pub fn local_url(address: SocketAddr, is_tls: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::header::ACCEPT_LANGUAGE;
-
-    use super::Language;
     use super::mount_prefix;
 
     #[test]
@@ -384,18 +382,9 @@ mod tests {
         assert_eq!(mount_prefix("/remote.php/dav/files/"), None);
         assert_eq!(mount_prefix("/remote.php/dav/files//x"), None);
         assert_eq!(mount_prefix("/"), None);
-    }
-
-    #[test]
-    fn the_page_speaks_the_language_that_is_wanted_most() {
-        let speaks = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_LANGUAGE, text.parse().unwrap());
-            Language::of(&headers)
-        };
-        assert_eq!(speaks("fr-FR,fr;q=0.9,en;q=0.8"), Language::French);
-        assert_eq!(speaks("en;q=0.9, fr;q=0.8"), Language::English);
-        assert_eq!(speaks("de"), Language::English);
-        assert_eq!(speaks(";;q=,,"), Language::English);
+        assert_eq!(
+            mount_prefix("/remote.php/webdav/a"),
+            Some("/remote.php/webdav")
+        );
     }
 }

@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("files", &["clock", "store", "identity"]),
     ("http", &["identity", "files"]),
     ("dav", &["clock", "http", "identity", "files"]),
+    ("nextcloud", &["clock", "http", "identity", "files"]),
     ("jobs", &["clock", "size", "store", "files", "identity"]),
 ];
 

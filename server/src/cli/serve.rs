@@ -172,6 +172,7 @@ async fn run(context: Context) -> Result<(), CliError> {
     let routes = Routes {
         identity: Arc::clone(&app.ground.identity),
         dav: Arc::clone(&app.dav),
+        nextcloud: Arc::clone(&app.nextcloud),
         metadata,
         proxies: TrustedProxies::new(settings.general.trusted_proxies.0.clone()),
         public_url,

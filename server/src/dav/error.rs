@@ -13,7 +13,6 @@ use http::StatusCode;
 use http::header;
 
 use crate::dav::mount::Mount;
-use crate::dav::request::Language;
 use crate::dav::request::RequestFault;
 use crate::dav::xml::XmlFault;
 use crate::dav::xml::push_escaped;
@@ -22,6 +21,7 @@ use crate::files::error::FilesError;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::BodyFault;
+use crate::http::language::Language;
 use crate::http::status::status_of;
 
 /// Every method that is served.

@@ -19,6 +19,7 @@
 //! OPTIONS, LOCK, UNLOCK and plain MKCOL go through the library dav-server ([`library`]),
 //! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
+mod areas;
 mod arrange;
 mod error;
 mod get;
@@ -45,7 +46,6 @@ use http::header;
 
 use crate::dav::error::DavError;
 use crate::dav::request::DavRequest;
-use crate::dav::request::Language;
 use crate::dav::request::RequestFault;
 use crate::dav::request::Verb;
 use crate::files::Files;
@@ -53,6 +53,7 @@ use crate::files::Node;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
+use crate::http::language::Language;
 use crate::identity::Caller;
 
 pub use crate::dav::mount::Mount;
@@ -131,6 +132,20 @@ impl Dav {
             .headers_mut()
             .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         response
+    }
+
+    /// Answers a request below `/remote.php/dav/` that is not for a tree of files.
+    pub async fn serve_area(
+        &self,
+        caller: Caller,
+        request: Request<RequestBody>,
+    ) -> Response<Body> {
+        let language = Language::of(request.headers());
+        let mount = Mount {
+            prefix: "/remote.php/dav".to_owned(),
+        };
+        areas::serve(self, &caller, &request)
+            .unwrap_or_else(|error| error.respond(&mount, language))
     }
 
     async fn answer(

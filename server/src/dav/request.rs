@@ -72,15 +72,6 @@ pub enum Depth {
     Infinity,
 }
 
-/// A language for messages that a person will read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// French.
-    French,
-}
-
 /// Where COPY and MOVE lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
@@ -385,32 +376,6 @@ fn is_minimal(headers: &HeaderMap) -> bool {
         || says("brief", |wish| wish.eq_ignore_ascii_case("t"))
 }
 
-impl Language {
-    /// Returns the language that Accept-Language likes best, of those there are.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let Some(Ok(text)) = headers
-            .get(header::ACCEPT_LANGUAGE)
-            .map(|value| value.to_str())
-        else {
-            return Self::English;
-        };
-        let mut best = (Self::English, 0.0);
-        for range in text.split(',') {
-            let (tag, weight) = range.split_once(";q=").unwrap_or((range, "1"));
-            let weight: f32 = weight.trim().parse().unwrap_or(0.0);
-            let language = match tag.trim().split('-').next().unwrap_or_default() {
-                primary if primary.eq_ignore_ascii_case("fr") => Self::French,
-                primary if primary.eq_ignore_ascii_case("en") => Self::English,
-                _ => continue,
-            };
-            if weight > best.1 {
-                best = (language, weight);
-            }
-        }
-        best.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -557,18 +522,5 @@ mod tests {
         let tokens: Vec<_> = request.precondition.tokens().collect();
         assert_eq!(tokens, ["urn:1", "urn:2"]);
         assert!(parse("PUT", "/dav/a", &[("if", "nonsense")]).is_err());
-    }
-
-    #[test]
-    fn the_language_is_the_one_that_is_liked_best() {
-        let language = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("accept-language", text.parse().unwrap());
-            Language::of(&headers)
-        };
-        assert_eq!(language("fr-FR,fr;q=0.9,en;q=0.8"), Language::French);
-        assert_eq!(language("de, en;q=0.5, fr;q=0.4"), Language::English);
-        assert_eq!(language("de"), Language::English);
-        assert_eq!(language("fr;q=0"), Language::English);
     }
 }

@@ -10,6 +10,7 @@ pub mod authenticate;
 pub mod body;
 pub mod conditions;
 pub mod download;
+pub mod language;
 pub mod observe;
 pub mod serve;
 pub mod status;

@@ -29,10 +29,16 @@ pub(crate) struct Migration {
 ///
 /// Servers of two neighbouring releases must be able to run side by side: a release
 /// takes away only what the one before it did not use any more.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    text: include_str!("../../../migrations/0001_core.sql"),
-    oldest: 1,
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        text: include_str!("../../../migrations/0001_core.sql"),
+        oldest: 1,
+    },
+    Migration {
+        text: include_str!("../../../migrations/0002_clients.sql"),
+        oldest: 1,
+    },
+];
 
 /// Returns the oldest version whose program can work on a database of this program's version.
 pub(crate) fn oldest_beside() -> usize {

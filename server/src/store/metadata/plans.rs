@@ -44,6 +44,14 @@ const GROWING: &[&str] = &[
     "property",
     "lease_content",
     "lease",
+    "session",
+    "device_login",
+    "ticket",
+    "upload",
+    "upload_part",
+    "favorite",
+    "tag",
+    "node_tag",
 ];
 
 /// Files whose statements run only in commands or in background jobs over everything.
@@ -132,13 +140,22 @@ INSERT INTO token (id, account_id, hash, label, created_at) SELECT id, id, rando
 INSERT INTO throttle SELECT fold, 'a' || id, 1, 0, id FROM account;
 INSERT INTO team (id, name, fold, space_id, created_at) SELECT id, 't' || id, 't' || id, id, 0 FROM account WHERE id < 60;
 INSERT INTO member SELECT t.id, a.id, 0 FROM team t, account a WHERE a.id % 20 = t.id % 20;
-INSERT INTO lock SELECT 'l' || id, space_id, id, space_id, 0, 0, id, 1, NULL FROM node WHERE id % 13 = 0;
+INSERT INTO lock (token, space_id, node_id, owner_id, shared, deep, until, timeout_seconds, info)
+  SELECT 'l' || id, space_id, id, space_id, 0, 0, id, 1, NULL FROM node WHERE id % 13 = 0;
 INSERT INTO property SELECT id, 'DAV:', 'p' || id, '<p/>' FROM node WHERE id % 5 = 0;
 INSERT INTO maybe_dead SELECT id, id FROM content WHERE id % 17 = 0;
 INSERT INTO pack_work SELECT id, id FROM pack;
 INSERT INTO pack_source SELECT id, id + 1 FROM pack;
 INSERT INTO lease SELECT randomblob(16), id, id, id FROM account;
 INSERT INTO lease_content SELECT l.id, l.space_id FROM lease l;
+INSERT INTO session SELECT randomblob(32), id, 'a', 0, 0, id FROM account;
+INSERT INTO device_login SELECT randomblob(32), randomblob(32), 'd', id, NULL, NULL FROM account;
+INSERT INTO ticket SELECT randomblob(32), 1, id, NULL, NULL, id FROM account;
+INSERT INTO upload SELECT id, id, id, 'u', NULL, randomblob(16), 0, id, NULL, NULL, NULL FROM account;
+INSERT INTO upload_part SELECT id, 1, id, 1, 0 FROM upload;
+INSERT INTO favorite SELECT space_id, id FROM node WHERE id % 9 = 0;
+INSERT INTO tag SELECT id, id, 't', 't' FROM account;
+INSERT INTO node_tag SELECT id, space_id FROM node WHERE id % 9 = 0;
 ";
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
