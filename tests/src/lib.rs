@@ -10,6 +10,7 @@
 //! * [`http`]: HTTP/1.1 by hand, also such as no decent client would send.
 //! * [`user`]: requests of one signed-in person, in ten words.
 //! * [`multistatus`]: what a 207 says.
+//! * [`front`]: an address that outlives the server behind it, for sync clients.
 //! * [`data`]: bytes that can be made again from a seed; random choices that can be repeated.
 //!
 //! *Always true:* a server is killed when its test ends, and a test whose server
@@ -25,6 +26,7 @@
 
 pub mod command;
 pub mod data;
+pub mod front;
 pub mod http;
 mod keeper;
 pub mod multistatus;

@@ -345,6 +345,17 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// A request as the server's log tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// Its method.
+    pub method: String,
+    /// Its path, as it came.
+    pub path: String,
+    /// The status that it got; 499: the client left.
+    pub status: u64,
+}
+
 /// A running server over its data.
 #[derive(Debug)]
 pub struct TestServer {
@@ -636,6 +647,31 @@ impl TestServer {
         fs::read(self.data.log_file())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
+    }
+
+    /// Returns the requests that it has answered, over all its starts, in the order in which they ended.
+    ///
+    /// Needs `NUAGE_LOG__FORMAT=json`.
+    pub fn requests(&self) -> Vec<Logged> {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let text = |line: &serde_json::Value, name: &str| {
+            let value = line.get(name).and_then(serde_json::Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        lines
+            .filter(|line| text(line, "target") == "requests")
+            .map(|line| Logged {
+                method: text(&line, "method"),
+                path: text(&line, "path"),
+                status: line
+                    .get("status")
+                    .and_then(serde_json::Value::as_u64)
+                    .unwrap_or_default(),
+            })
+            .collect()
     }
 
     /// Fails the test when the server panicked or is dead; answers a request to prove that it lives.

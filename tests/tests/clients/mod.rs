@@ -8,3 +8,4 @@ mod curl;
 mod davfs;
 mod litmus;
 mod rclone;
+mod sync;

@@ -10,9 +10,13 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::TryStreamExt;
+use futures_util::stream;
 use nuage_shared::frame::FRAME_HEADER_BYTES;
 use nuage_shared::frame::FRAME_OVERHEAD_BYTES;
 use nuage_shared::frame::Footer;
@@ -27,6 +31,7 @@ use serde::Serialize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkStore;
 use crate::store::chunks::Shared;
+use crate::store::chunks::files::PackFile;
 use crate::store::chunks::named::NamedFrame;
 use crate::store::chunks::named::visit_frames;
 use crate::store::chunks::objects::ObjectFault;
@@ -49,8 +54,14 @@ use crate::store::metadata::records::ContentRef;
 
 /// Bytes that are read and hashed together.
 const READ_BYTES: u64 = 4 << 20;
+/// The end of a pack that is read in the hope that the whole footer is in it.
+const FOOTER_GUESS_BYTES: u64 = 64 << 10;
 /// Packs that one question returns.
 const PACKS_PAGE: i64 = 100;
+/// Packs that are read at once: a distant store answers each after a while, but many together.
+const PACKS_AT_ONCE: usize = 16;
+/// Packs of a folder that are read at once.
+const FILES_AT_ONCE: usize = 2;
 /// Rows of packs that one question returns where only those are wanted.
 const ROWS_PAGE: i64 = 5_000;
 /// Contents that one question returns.
@@ -238,29 +249,42 @@ async fn misnoted_packs(shared: &Arc<Shared>) -> Result<Vec<(PackId, [u8; 16], u
     // First what is there, then the rows: a pack has a row before it is there.
     let files = shared.objects.list().await?;
     let rows = named_packs(shared).await?;
-    let mut misnoted = Vec::new();
-    for file in files {
-        let is_noted = rows.get(&file.uuid).is_some_and(|(state, size_bytes)| {
+    let unnoted = files.into_iter().filter(|file| {
+        !rows.get(&file.uuid).is_some_and(|(state, size_bytes)| {
             *state != PackState::Sealed || *size_bytes == file.size_bytes
-        });
-        if is_noted {
-            continue;
-        }
-        let header = match shared.objects.header(&file.uuid).await {
-            Ok(header) => header,
-            Err(ObjectFault::Missing) => continue,
-            Err(ObjectFault::Failed(error)) => return Err(error),
-        };
-        let Some(header) = header else {
-            continue;
-        };
-        match read_footer(shared, &file.uuid, file.size_bytes).await {
-            Ok(_) => misnoted.push((header.pack, file.uuid, file.size_bytes)),
-            Err(error @ ChunkError::Unavailable(_)) => return Err(error),
-            Err(_) => {}
-        }
+        })
+    });
+    stream::iter(unnoted.map(|file| complete_pack(shared, file)))
+        .buffered(at_once(shared))
+        .try_filter_map(async |pack| Ok(pack))
+        .try_collect()
+        .await
+}
+
+/// Returns a file's pack, name and length; `None`: it is no complete pack.
+async fn complete_pack(
+    shared: &Arc<Shared>,
+    file: PackFile,
+) -> Result<Option<(PackId, [u8; 16], u64)>, ChunkError> {
+    let header = match shared.objects.header(&file.uuid).await {
+        Ok(Some(header)) => header,
+        Ok(None) | Err(ObjectFault::Missing) => return Ok(None),
+        Err(ObjectFault::Failed(error)) => return Err(error),
+    };
+    match read_footer(shared, &file.uuid, file.size_bytes).await {
+        Ok(_) => Ok(Some((header.pack, file.uuid, file.size_bytes))),
+        Err(error @ ChunkError::Unavailable(_)) => Err(error),
+        Err(_) => Ok(None),
     }
-    Ok(misnoted)
+}
+
+/// Returns how many packs are read at once.
+fn at_once(shared: &Shared) -> usize {
+    if shared.objects.are_shared() {
+        PACKS_AT_ONCE
+    } else {
+        FILES_AT_ONCE
+    }
 }
 
 /// Returns the rows of packs that want a file, by its name.
@@ -299,18 +323,23 @@ pub(super) async fn read_footer(
     if size_bytes <= PACK_HEADER_BYTES as u64 {
         return Err(damaged(&"the pack has none"));
     }
-    let tail = size_bytes.saturating_sub(8)..size_bytes;
     let read = async |range| {
         let read = shared.objects.read_past_cache(uuid, range).await;
         read.map_err(|fault| fault.or_missing(uuid))
     };
-    let tail = read(tail).await?;
-    let length = Footer::length_from_tail(&tail).map_err(|fault| damaged(&fault))?;
+    let tail_start = size_bytes.saturating_sub(FOOTER_GUESS_BYTES);
+    let tail = read(tail_start..size_bytes).await?;
+    let last = tail.len().saturating_sub(8);
+    let length = Footer::length_from_tail(tail.get(last..).unwrap_or_default())
+        .map_err(|fault| damaged(&fault))?;
     let start = size_bytes
         .checked_sub(length)
         .filter(|start| *start >= PACK_HEADER_BYTES as u64)
         .ok_or_else(|| damaged(&"it is longer than the pack"))?;
-    let bytes = read(start..size_bytes).await?;
+    let bytes = match usize::try_from(length) {
+        Ok(length) if start >= tail_start => tail.slice(tail.len().saturating_sub(length)..),
+        Ok(_) | Err(_) => read(start..size_bytes).await?,
+    };
     let footer = Footer::decode(&bytes).map_err(|fault| damaged(&fault))?;
     Ok((footer, start))
 }
@@ -365,8 +394,10 @@ impl Audit<'_> {
                 return Ok(());
             };
             after = last.id;
-            for row in page {
-                self.read_pack(&row).await?;
+            let reads = page.into_iter().map(|row| read_pack(self.shared, row));
+            let mut reads = pin!(stream::iter(reads).buffer_unordered(at_once(self.shared)));
+            while let Some(read) = reads.try_next().await? {
+                self.note_pack(read).await?;
                 report(VerifyProgress::Packs {
                     packs: self.found.packs,
                     bytes: self.found.bytes,
@@ -375,88 +406,24 @@ impl Audit<'_> {
         }
     }
 
-    async fn read_pack(&mut self, row: &PackRow) -> Result<(), ChunkError> {
-        let before = self.found.damages;
-        let (footer, _) = match read_footer(self.shared, &row.uuid, row.size_bytes).await {
-            Ok(footer) => footer,
-            Err(error @ ChunkError::Unavailable(_)) => return Err(error),
-            Err(error) => {
-                if self.is_still_needed(row).await? {
-                    self.found.note_damage(row.id, None, error.to_string());
-                }
-                return Ok(());
-            }
-        };
-        let mut entries = footer.entries;
-        entries.sort_unstable_by_key(|entry| entry.offset);
-        let mut waiting = entries.iter().peekable();
-        while let Some(first) = waiting.next() {
-            let mut group = vec![*first];
-            let mut until = frame_end(first);
-            while let Some(next) = waiting.next_if(|next| {
-                next.offset == until && frame_end(next) - first.offset <= READ_BYTES
-            }) {
-                group.push(*next);
-                until = frame_end(next);
-            }
-            let range = first.offset..until;
-            let read = self.shared.objects.read_past_cache(&row.uuid, range).await;
-            match read.map_err(|fault| fault.or_missing(&row.uuid)) {
-                Ok(bytes) => self.hash_frames(row.id, group, bytes).await?,
-                Err(error @ ChunkError::Unavailable(_)) => return Err(error),
-                Err(error) => {
-                    if !self.is_still_needed(row).await? {
-                        return Ok(());
-                    }
-                    for entry in group {
-                        self.bad_frames.insert((row.id, entry.offset));
-                        let offset = Some(entry.offset);
-                        self.found.note_damage(row.id, offset, error.to_string());
-                    }
-                }
+    async fn note_pack(&mut self, read: PackRead) -> Result<(), ChunkError> {
+        self.found.frames += read.frames;
+        if read.is_whole {
+            self.found.packs += 1;
+            self.found.bytes += read.size_bytes;
+            if read.faults.is_empty() {
+                let verified = NoteVerified {
+                    pack: read.pack,
+                    at: self.shared.clock.now(),
+                };
+                self.shared.metadata.write_in_background(verified).await?;
             }
         }
-        self.found.packs += 1;
-        self.found.bytes += row.size_bytes;
-        if self.found.damages == before {
-            let verified = NoteVerified {
-                pack: row.id,
-                at: self.shared.clock.now(),
-            };
-            self.shared.metadata.write_in_background(verified).await?;
-        }
-        Ok(())
-    }
-
-    /// Returns whether a pack is still one whose file must be there.
-    async fn is_still_needed(&self, row: &PackRow) -> Result<bool, ChunkError> {
-        let now = self.shared.metadata.read(FindPack(row.id)).await?;
-        Ok(now.is_some_and(|(row, _)| row.state == PackState::Sealed))
-    }
-
-    async fn hash_frames(
-        &mut self,
-        pack: PackId,
-        group: Vec<FooterEntry>,
-        bytes: Bytes,
-    ) -> Result<(), ChunkError> {
-        self.found.frames += group.len() as u64;
-        let shared = Arc::clone(self.shared);
-        let bad = tokio::task::spawn_blocking(move || {
-            let start = group.first().map_or(0, |entry| entry.offset);
-            let faults = group.iter().filter_map(|entry| {
-                let from = usize::try_from(entry.offset - start).ok()?;
-                let until = usize::try_from(frame_end(entry) - start).ok()?;
-                let frame = bytes.slice(from.min(bytes.len())..until.min(bytes.len()));
-                frame_fault(&shared, entry, &frame).map(|what| (entry.offset, what))
-            });
-            faults.collect::<Vec<_>>()
-        })
-        .await
-        .map_err(|_gone| ChunkError::Closed)?;
-        for (offset, what) in bad {
-            self.bad_frames.insert((pack, offset));
-            self.found.note_damage(pack, Some(offset), what);
+        for (offset, what) in read.faults {
+            if let Some(offset) = offset {
+                self.bad_frames.insert((read.pack, offset));
+            }
+            self.found.note_damage(read.pack, offset, what);
         }
         Ok(())
     }
@@ -640,6 +607,100 @@ impl Audit<'_> {
             .map(|entry| (entry.offset, entry))
             .collect())
     }
+}
+
+/// What reading a pack has shown.
+struct PackRead {
+    pack: PackId,
+    size_bytes: u64,
+    /// Its footer could be read, and it was still needed when its frames had been.
+    is_whole: bool,
+    frames: u64,
+    /// What is wrong, by the frame's offset where it is known.
+    faults: Vec<(Option<u64>, String)>,
+}
+
+/// Reads and hashes a sealed pack.
+async fn read_pack(shared: &Arc<Shared>, row: PackRow) -> Result<PackRead, ChunkError> {
+    let mut found = PackRead {
+        pack: row.id,
+        size_bytes: row.size_bytes,
+        is_whole: false,
+        frames: 0,
+        faults: Vec::new(),
+    };
+    let (footer, _) = match read_footer(shared, &row.uuid, row.size_bytes).await {
+        Ok(footer) => footer,
+        Err(error @ ChunkError::Unavailable(_)) => return Err(error),
+        Err(error) => {
+            if is_still_needed(shared, &row).await? {
+                found.faults.push((None, error.to_string()));
+            }
+            return Ok(found);
+        }
+    };
+    let mut entries = footer.entries;
+    entries.sort_unstable_by_key(|entry| entry.offset);
+    let mut waiting = entries.iter().peekable();
+    while let Some(first) = waiting.next() {
+        let mut group = vec![*first];
+        let mut until = frame_end(first);
+        while let Some(next) = waiting
+            .next_if(|next| next.offset == until && frame_end(next) - first.offset <= READ_BYTES)
+        {
+            group.push(*next);
+            until = frame_end(next);
+        }
+        let range = first.offset..until;
+        let read = shared.objects.read_past_cache(&row.uuid, range).await;
+        match read.map_err(|fault| fault.or_missing(&row.uuid)) {
+            Ok(bytes) => {
+                found.frames += group.len() as u64;
+                found
+                    .faults
+                    .extend(hash_frames(shared, group, bytes).await?);
+            }
+            Err(error @ ChunkError::Unavailable(_)) => return Err(error),
+            Err(error) => {
+                if !is_still_needed(shared, &row).await? {
+                    return Ok(found);
+                }
+                let offsets = group.iter().map(|entry| Some(entry.offset));
+                found
+                    .faults
+                    .extend(offsets.map(|offset| (offset, error.to_string())));
+            }
+        }
+    }
+    found.is_whole = true;
+    Ok(found)
+}
+
+/// Returns whether a pack is still one whose file must be there.
+async fn is_still_needed(shared: &Shared, row: &PackRow) -> Result<bool, ChunkError> {
+    let now = shared.metadata.read(FindPack(row.id)).await?;
+    Ok(now.is_some_and(|(row, _)| row.state == PackState::Sealed))
+}
+
+/// Hashes frames that were read together; returns what is wrong with them.
+async fn hash_frames(
+    shared: &Arc<Shared>,
+    group: Vec<FooterEntry>,
+    bytes: Bytes,
+) -> Result<Vec<(Option<u64>, String)>, ChunkError> {
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_blocking(move || {
+        let start = group.first().map_or(0, |entry| entry.offset);
+        let faults = group.iter().filter_map(|entry| {
+            let from = usize::try_from(entry.offset - start).ok()?;
+            let until = usize::try_from(frame_end(entry) - start).ok()?;
+            let frame = bytes.slice(from.min(bytes.len())..until.min(bytes.len()));
+            frame_fault(&shared, entry, &frame).map(|what| (Some(entry.offset), what))
+        });
+        faults.collect()
+    })
+    .await
+    .map_err(|_gone| ChunkError::Closed)
 }
 
 fn frame_end(entry: &FooterEntry) -> u64 {
