@@ -27,6 +27,8 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -36,6 +38,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::ToSql;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::types::ValueRef;
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 
@@ -55,6 +58,8 @@ const BATCH_MAX: usize = 256;
 const GATHER_MAX: Duration = Duration::from_micros(400);
 /// How long a writer waits for another process before it looks again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Readings in a row without another beside them, before the next runs where its request runs.
+const ALONE_BEFORE: u32 = 64;
 /// The WAL size, in pages, from which a checkpoint copies it back.
 const CHECKPOINT_PAGES: i64 = 4_000;
 /// The WAL size, in bytes, above which a checkpoint also cuts the file.
@@ -136,6 +141,8 @@ impl Sqlite {
             readers: Arc::new(Readers {
                 permits: Semaphore::new(settings.readers),
                 idle: Mutex::new(connections),
+                places: settings.readers,
+                alone: AtomicU32::new(0),
             }),
             threads: Mutex::new(vec![writer_thread, checkpoint_thread]),
         })
@@ -186,17 +193,11 @@ impl Sqlite {
         if permit.is_err() {
             return Err(StoreError::Closed);
         }
+        if readers.is_long_alone() {
+            return tokio::task::block_in_place(|| readers.run(&operation));
+        }
         let pool = Arc::clone(&readers);
-        let task = tokio::task::spawn_blocking(move || {
-            let Some(mut connection) = lock(&pool.idle).pop() else {
-                return Err(StoreError::Closed);
-            };
-            let result = in_snapshot(&mut connection, &operation);
-            if connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok() {
-                lock(&pool.idle).push(connection);
-            }
-            result
-        });
+        let task = tokio::task::spawn_blocking(move || pool.run(&operation));
         task.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -252,6 +253,41 @@ impl Drop for ExpectedWrite {
 struct Readers {
     permits: Semaphore,
     idle: Mutex<Vec<Connection>>,
+    /// How many readings may run at once.
+    places: usize,
+    /// Readings in a row that nobody else wanted to read beside.
+    alone: AtomicU32,
+}
+
+impl Readers {
+    /// Returns whether the reading that holds a permit, and many before it, had the database to themselves.
+    ///
+    /// Then it may run where its request runs. To hand it to a thread of its own costs more than a
+    /// look-up takes; among many requests it is what keeps them from waiting for one another.
+    fn is_long_alone(&self) -> bool {
+        if self.permits.available_permits() + 1 < self.places {
+            self.alone.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let before = self.alone.load(Ordering::Relaxed);
+        self.alone
+            .store(before.saturating_add(1), Ordering::Relaxed);
+        before >= ALONE_BEFORE
+            && tokio::runtime::Handle::try_current()
+                .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    }
+
+    /// Runs a reading. Blocks.
+    fn run<O: Operation>(&self, operation: &O) -> StoreResult<O::Output> {
+        let Some(mut connection) = lock(&self.idle).pop() else {
+            return Err(StoreError::Closed);
+        };
+        let result = in_snapshot(&mut connection, operation);
+        if connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok() {
+            lock(&self.idle).push(connection);
+        }
+        result
+    }
 }
 
 #[derive(Debug, Default)]
