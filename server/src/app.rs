@@ -401,8 +401,8 @@ impl App {
         };
         let dav = Arc::new(Dav::new(Arc::clone(&files), dav_settings));
         let nextcloud_settings = NextcloudSettings {
-            instance: ground.secret.instance(),
-            version: "32.0.1".to_owned(),
+            version: settings.nextcloud.version.as_str().to_owned(),
+            upload_part_bytes: settings.nextcloud.upload_part.bytes(),
         };
         let identity = Arc::clone(&ground.identity);
         let nextcloud = Arc::new(Nextcloud::new(identity, files, nextcloud_settings));

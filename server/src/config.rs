@@ -173,6 +173,10 @@ string_setting!(
     "\"folder\", or \"s3://bucket\" or \"s3://bucket/prefix\""
 );
 string_setting!(Region, "letters, digits and hyphens, such as \"eu-west-3\"");
+string_setting!(
+    ProductVersion,
+    "three numbers with dots, such as \"32.0.1\""
+);
 string_setting!(LogFormat, "\"text\" or \"json\"");
 string_setting!(
     LogLevel,
@@ -307,6 +311,43 @@ impl std::str::FromStr for Region {
 }
 
 impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The version of another product: three numbers with dots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductVersion(String);
+
+impl ProductVersion {
+    /// Returns the version, as `32.0.1`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for ProductVersion {
+    fn default() -> Self {
+        Self("32.0.1".to_owned())
+    }
+}
+
+impl std::str::FromStr for ProductVersion {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let numbers: Vec<&str> = text.split('.').collect();
+        let are_numbers = numbers.iter().all(|number| number.parse::<u16>().is_ok());
+        if numbers.len() == 3 && are_numbers {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(UnknownWord)
+        }
+    }
+}
+
+impl fmt::Display for ProductVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -708,6 +749,17 @@ section! {
 }
 
 section! {
+    /// What clients of the Nextcloud family are told and given.
+    Nextcloud {
+        /// The version of Nextcloud that the server says it is like. Mobile apps refuse one that is too old for them; raise
+        /// it when they do.
+        version: ProductVersion = ProductVersion::default(),
+        /// The largest part in which such a client sends a large file.
+        upload_part: ByteSize = ByteSize::from_bytes(100 << 20),
+    }
+}
+
+section! {
     /// How long the past is kept.
     History {
         /// Days for which deleted files can come back.
@@ -774,6 +826,8 @@ pub struct Settings {
     pub storage: Storage,
     /// `[limits]`
     pub limits: Limits,
+    /// `[nextcloud]`
+    pub nextcloud: Nextcloud,
     /// `[history]`
     pub history: History,
     /// `[jobs]`
@@ -960,6 +1014,7 @@ impl Settings {
             s3: S3::take("s3", &mut written),
             storage: Storage::take("storage", &mut written),
             limits: Limits::take("limits", &mut written),
+            nextcloud: Nextcloud::take("nextcloud", &mut written),
             history: History::take("history", &mut written),
             jobs: Jobs::take("jobs", &mut written),
             log: Log::take("log", &mut written),
@@ -1008,6 +1063,7 @@ impl Settings {
         self.s3.describe("s3", &mut all);
         self.storage.describe("storage", &mut all);
         self.limits.describe("limits", &mut all);
+        self.nextcloud.describe("nextcloud", &mut all);
         self.history.describe("history", &mut all);
         self.jobs.describe("jobs", &mut all);
         self.log.describe("log", &mut all);

@@ -11,6 +11,8 @@ use crate::files::error::FilesResult;
 use crate::files::error::at;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
+use crate::identity::Quota;
+use crate::identity::SpaceUse;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
@@ -95,6 +97,18 @@ impl Files {
         found
             .map_err(at(path))?
             .ok_or_else(|| FilesError::NotFound { path: path.clone() })
+    }
+
+    /// Returns what a space holds and may hold, with the default of the settings where it has no quota of its own.
+    pub fn quota_of(&self, held: SpaceUse) -> QuotaState {
+        QuotaState {
+            used_bytes: held.used_bytes,
+            quota_bytes: match held.quota {
+                Quota::Default => self.settings.quota_default_bytes,
+                Quota::Unlimited => None,
+                Quota::Bytes(bytes) => Some(bytes),
+            },
+        }
     }
 
     /// Returns the node at a path and the means to list its children.

@@ -78,6 +78,11 @@ impl Activity {
         all_are_sent.then(|| self.quiet())
     }
 
+    /// Returns whether a request has begun that is not answered yet: its body may be on the way.
+    fn awaits_body(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > self.sending.load(Ordering::Relaxed)
+    }
+
     fn quiet(&self) -> Duration {
         let moved_at = Duration::from_millis(self.moved_at_millis.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(moved_at)
@@ -149,14 +154,25 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+/// A stream that can tell its peer at once what has arrived.
+pub(crate) trait Acknowledge {
+    /// Sends an acknowledgement that the system holds back to save a packet.
+    fn acknowledge(&self);
+}
+
+impl<S: AsyncRead + Acknowledge + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_pending() && self.activity.awaits_body() {
+            // Many clients send a small body only when they know that its head has arrived.
+            self.stream.acknowledge();
+        }
+        ready!(read)?;
         let received = buffer.filled().len().saturating_sub(before);
         self.traffic.received.increment(received as u64);
         Poll::Ready(Ok(()))

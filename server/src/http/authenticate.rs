@@ -36,8 +36,19 @@ pub async fn authenticate(
     headers: &HeaderMap,
     client: IpAddr,
 ) -> Result<Caller, IdentityError> {
+    if let Some(token) = bearer_token(headers) {
+        return identity.authenticate_token(token).await;
+    }
     let (name, secret) = basic_credentials(headers).ok_or(IdentityError::Unauthenticated)?;
     identity.authenticate_basic(&name, &secret, client).await
+}
+
+/// Reads the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && text.len() <= CREDENTIALS_BYTES_MAX;
+    is_bearer.then_some(token.trim())
 }
 
 /// Reads name and password of an `Authorization: Basic` header (RFC 7617).

@@ -42,6 +42,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::activity::Acknowledge;
 use crate::http::activity::Activity;
 use crate::http::activity::Traffic;
 use crate::http::activity::Watched;
@@ -310,6 +311,20 @@ macro_rules! on_either {
             }
         }
     };
+}
+
+impl Acknowledge for Stream {
+    fn acknowledge(&self) {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // Linux forgets this wish by itself; others do not know it.
+        #[cfg(target_os = "linux")]
+        drop(rustix::net::sockopt::set_tcp_quickack(stream, true));
+        #[cfg(not(target_os = "linux"))]
+        let _: &TcpStream = stream;
+    }
 }
 
 impl AsyncRead for Stream {

@@ -63,7 +63,7 @@ impl Identity {
             return Err(IdentityError::Unauthenticated);
         }
         if let Some(hash) = self.tokens.hash_of_text(secret)
-            && let Some(caller) = self.try_token(&name, hash, key).await?
+            && let Some(caller) = self.try_token(Some(&name), hash, key).await?
         {
             return Ok(caller);
         }
@@ -71,12 +71,24 @@ impl Identity {
         self.try_password(&pair, secret, key).await
     }
 
+    /// Verifies an app token that came alone, without a name.
+    pub async fn authenticate_token(&self, secret: &str) -> Result<Caller, IdentityError> {
+        let key = self.verified.key_of("", secret);
+        if let Some(caller) = self.verified.find(&key, self.clock.now()) {
+            return Ok(caller);
+        }
+        let hash = self.tokens.hash_of_text(secret);
+        let hash = hash.ok_or(IdentityError::Unauthenticated)?;
+        let found = self.try_token(None, hash, key).await?;
+        found.ok_or(IdentityError::Unauthenticated)
+    }
+
     /// Looks a token up; `None`: there is none, so the secret may be a password of its form.
     ///
     /// A token that ended is refused here: a forgotten device is not somebody guessing.
     async fn try_token(
         &self,
-        name: &AccountName,
+        name: Option<&AccountName>,
         hash: [u8; 32],
         key: CredentialKey,
     ) -> Result<Option<Caller>, IdentityError> {
@@ -85,7 +97,8 @@ impl Identity {
             return Ok(None);
         };
         let now = self.clock.now();
-        let may_sign_in = account.state == AccountState::Active && account.fold == name.fold();
+        let may_sign_in = account.state == AccountState::Active
+            && name.is_none_or(|name| account.fold == name.fold());
         if !may_sign_in || !token.is_valid(now) {
             return Err(IdentityError::Unauthenticated);
         }

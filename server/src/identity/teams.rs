@@ -17,10 +17,12 @@ use crate::store::metadata::accounts::teams::DeleteTeam;
 use crate::store::metadata::accounts::teams::FindTeamByName;
 use crate::store::metadata::accounts::teams::ListMembers;
 use crate::store::metadata::accounts::teams::ListTeams;
+use crate::store::metadata::accounts::teams::ListTeamsOf;
 use crate::store::metadata::accounts::teams::RemoveMember;
 use crate::store::metadata::accounts::teams::SetMember;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
+use crate::store::metadata::records::UserId;
 
 const LISTED_AT_ONCE: i64 = 1000;
 
@@ -52,6 +54,11 @@ impl Identity {
         let fold = parsed.fold().to_owned();
         let found = self.store.read(FindTeamByName { fold }).await?;
         found.ok_or_else(unknown)
+    }
+
+    /// Lists the names of the groups that an account belongs to.
+    pub async fn list_teams_of(&self, account: UserId) -> AdminResult<Vec<String>> {
+        Ok(self.store.read(ListTeamsOf(account)).await?)
     }
 
     /// Lists all groups by name.

@@ -3,39 +3,60 @@
 //! # Always true
 //!
 //! * Nothing is decided here: who somebody is, `identity` says; what they may do, `files` says.
-//! * What is not served is answered as those clients tolerate it.
+//! * What is not served is answered as those clients tolerate it: in the envelope of OCS, or
+//!   404 with an empty list; never with a page.
+//!
+//! # Deliberately absent
+//!
+//! Cookies and sessions on these addresses: every request carries its own credentials. Only the pages
+//! where a person signs in have them.
+
+mod capabilities;
+mod ocs;
+mod users;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::HeaderValue;
+use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header;
+use serde_json::Value;
+use serde_json::json;
 
 use crate::files::Files;
+use crate::http::authenticate::authenticate;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
+use crate::identity::Account;
 use crate::identity::Caller;
 use crate::identity::Identity;
+use crate::identity::error::AdminError;
+use crate::identity::error::IdentityError;
+use crate::nextcloud::ocs::Envelope;
+use crate::nextcloud::ocs::Fault;
+
+/// People that one answer lists at most.
+const LISTED_MAX: usize = 500;
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]
 pub struct NextcloudSettings {
-    /// Ends every `oc:id`, the same for the life of an installation.
-    pub instance: String,
     /// The version of Nextcloud that clients are told, as `32.0.1`.
     pub version: String,
+    /// The largest part of a file that clients shall send, in bytes.
+    pub upload_part_bytes: u64,
 }
 
 /// The service.
 pub struct Nextcloud {
-    #[expect(dead_code, reason = "the next steps need it")]
     identity: Arc<Identity>,
-    #[expect(dead_code, reason = "the next steps need it")]
     files: Arc<Files>,
     settings: NextcloudSettings,
 }
@@ -52,6 +73,27 @@ pub struct Visit {
     pub request: Request<RequestBody>,
 }
 
+impl Visit {
+    fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.request.uri().query()
+    }
+
+    /// Returns a parameter of the query.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.query()?;
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        let (_, value) = pairs.find(|(key, _)| key == name)?;
+        Some(value.into_owned())
+    }
+}
+
+/// An answer, and who got it where that is known.
+type Answered = (Response<Body>, Option<Caller>);
+
 impl Nextcloud {
     /// Builds the service over the core.
     pub fn new(identity: Arc<Identity>, files: Arc<Files>, settings: NextcloudSettings) -> Self {
@@ -64,33 +106,236 @@ impl Nextcloud {
 
     /// Returns whether a path (without `/index.php`) belongs here.
     pub fn owns(path: &str) -> bool {
-        matches!(path, "/status.php" | "/204")
+        const WHOLE: [&str; 3] = ["/status.php", "/204", "/.well-known/webdav"];
+        const TREES: [&str; 4] = ["/ocs/v1.php/", "/ocs/v2.php/", "/apps/", "/core/"];
+        WHOLE.contains(&path) || TREES.iter().any(|tree| path.starts_with(tree))
     }
 
     /// Answers a request.
-    #[expect(clippy::unused_async, reason = "the next steps wait for the core")]
-    pub async fn serve(&self, visit: Visit) -> (Response<Body>, Option<Caller>) {
-        let response = match visit.path.as_str() {
-            "/204" => {
-                let mut response = Response::new(empty());
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                response
-            }
-            _ => self.status(),
-        };
-        (response, None)
+    pub async fn serve(&self, visit: Visit) -> Answered {
+        match visit.path.as_str() {
+            "/status.php" => (self.status(), None),
+            "/204" => (bare(StatusCode::NO_CONTENT), None),
+            "/.well-known/webdav" => (moved("/remote.php/dav/"), None),
+            path if path.starts_with("/ocs/") => self.serve_ocs(&visit).await,
+            _ => (nothing(), None),
+        }
     }
 
+    /// Says that here is a server, and which.
     fn status(&self) -> Response<Body> {
         let version = &self.settings.version;
-        let text = format!(
-            "{{\"installed\":true,\"maintenance\":false,\"needsDbUpgrade\":false,\
-             \"version\":\"{version}.0\",\"versionstring\":\"{version}\",\"edition\":\"\",\
-             \"productname\":\"Nuage\",\"extendedSupport\":false}}"
+        let mut response = json_answer(
+            StatusCode::OK,
+            &json!({
+                "installed": true,
+                "maintenance": false,
+                "needsDbUpgrade": false,
+                "version": format!("{version}.0"),
+                "versionstring": version,
+                "edition": "",
+                "productname": "Nuage",
+                "extendedSupport": false,
+            }),
         );
-        let mut response = Response::new(full(text));
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        let anybody = HeaderValue::from_static("*");
+        response
+            .headers_mut()
+            .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anybody);
         response
     }
+
+    async fn serve_ocs(&self, visit: &Visit) -> Answered {
+        let Some((envelope, route)) = Envelope::of(&visit.path, visit.query(), visit.headers())
+        else {
+            return (nothing(), None);
+        };
+        let asks_capabilities = route == "/cloud/capabilities" && is_reading(visit);
+        let caller = match authenticate(&self.identity, visit.headers(), visit.client).await {
+            Ok(caller) => caller,
+            Err(IdentityError::Unauthenticated)
+                if asks_capabilities && !visit.headers().contains_key(header::AUTHORIZATION) =>
+            {
+                let data = capabilities::anonymous(&self.settings, &visit.base_url);
+                return (envelope.wrap_cached(data, visit.headers()), None);
+            }
+            Err(error) => return (envelope.wrap(Err(error.into())), None),
+        };
+        if asks_capabilities {
+            let data = capabilities::full(&self.settings, &visit.base_url);
+            return (envelope.wrap_cached(data, visit.headers()), Some(caller));
+        }
+        let outcome = self.answer_ocs(visit, route, &caller).await;
+        (envelope.wrap(outcome), Some(caller))
+    }
+
+    async fn answer_ocs(
+        &self,
+        visit: &Visit,
+        route: &str,
+        caller: &Caller,
+    ) -> Result<Value, Fault> {
+        let parts: Vec<&str> = route.split('/').skip(1).collect();
+        match (visit.request.method().as_str(), parts.as_slice()) {
+            ("GET", ["cloud", "user"]) => self.person(&caller.name).await,
+            ("GET", ["cloud", "users"]) => self.people(visit, caller).await,
+            ("GET", ["cloud", "users", name]) => {
+                let name = decoded(name)?;
+                if !caller.is_admin && !self.is_self(caller, &name) {
+                    return Err(Fault::UnknownRoute);
+                }
+                self.person(&name).await
+            }
+            ("GET", ["cloud", "users", name, "groups"]) => {
+                let name = decoded(name)?;
+                if !caller.is_admin && !self.is_self(caller, &name) {
+                    return Err(Fault::UnknownRoute);
+                }
+                let account = self.identity.find_account(&name).await?;
+                let groups = self.identity.list_teams_of(account.id).await?;
+                Ok(json!({"groups": groups}))
+            }
+            ("GET", ["cloud", "groups"]) if caller.is_admin => {
+                let teams = self.identity.list_teams().await?;
+                let names = teams.iter().map(|team| team.name.as_str());
+                Ok(json!({"groups": page(visit, names)}))
+            }
+            ("GET", ["cloud", "groups", name]) | ("GET", ["cloud", "groups", name, "users"])
+                if caller.is_admin =>
+            {
+                let team = self.identity.find_team(&decoded(name)?).await?;
+                let members = self.identity.list_members(team.id).await?;
+                let names = members.iter().map(|member| member.name.as_str());
+                Ok(json!({"users": page(visit, names)}))
+            }
+            ("GET", ["core", "navigation", "apps"]) => Ok(json!([{
+                "id": "files",
+                "order": 0,
+                "href": format!("{}/", visit.base_url),
+                "icon": "",
+                "type": "link",
+                "name": "Nuage",
+                "app": "files",
+                "active": false,
+                "classes": "",
+                "unread": 0,
+            }])),
+            ("GET", ["apps", "notifications", "api", ..]) | ("GET", ["search", "providers"]) => {
+                Ok(json!([]))
+            }
+            ("GET", ["apps", "user_status", ..]) => Err(Fault::NotFound(
+                "No status for the current user",
+                "Aucun statut pour cet utilisateur",
+            )),
+            _ => Err(Fault::UnknownRoute),
+        }
+    }
+
+    fn is_self(&self, caller: &Caller, name: &str) -> bool {
+        caller.name.eq_ignore_ascii_case(name) || caller.name.to_lowercase() == name.to_lowercase()
+    }
+
+    /// Describes a person whom the caller may see.
+    async fn person(&self, name: &str) -> Result<Value, Fault> {
+        let account: Account = self.identity.find_account(name).await?;
+        let groups = self.identity.list_teams_of(account.id).await?;
+        let quota = self.files.quota_of(account.home_use);
+        Ok(users::describe(&account, quota, &groups))
+    }
+
+    /// Lists people by name, for administrators.
+    async fn people(&self, visit: &Visit, caller: &Caller) -> Result<Value, Fault> {
+        if !caller.is_admin {
+            return Err(Fault::Forbidden(
+                "Only administrators may list people.",
+                "Seuls les administrateurs peuvent lister les personnes.",
+            ));
+        }
+        let accounts = self.identity.list_accounts().await?;
+        let names = accounts.iter().map(|account| account.name.as_str());
+        Ok(json!({"users": page(visit, names)}))
+    }
+}
+
+/// Cuts names that hold what is searched for to the page that was asked for.
+fn page<'n>(visit: &Visit, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let number = |name: &str| visit.parameter(name)?.parse::<usize>().ok();
+    let wanted = visit.parameter("search").unwrap_or_default().to_lowercase();
+    let limit = number("limit").unwrap_or(LISTED_MAX).min(LISTED_MAX);
+    names
+        .filter(|name| name.to_lowercase().contains(&wanted))
+        .skip(number("offset").unwrap_or(0))
+        .take(limit)
+        .collect()
+}
+
+fn is_reading(visit: &Visit) -> bool {
+    matches!(*visit.request.method(), Method::GET | Method::HEAD)
+}
+
+fn decoded(part: &str) -> Result<String, Fault> {
+    let text = percent_encoding::percent_decode_str(part).decode_utf8();
+    text.map(std::borrow::Cow::into_owned)
+        .map_err(|_not_utf8| Fault::UnknownRoute)
+}
+
+impl From<IdentityError> for Fault {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Unauthenticated => Self::NotSignedIn,
+            IdentityError::Throttled {
+                retry_after_seconds,
+            } => Self::Throttled(retry_after_seconds),
+            IdentityError::Busy => Self::Unavailable,
+            IdentityError::Unavailable(source) => {
+                tracing::error!(error = %source, "a sign-in could not be decided");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+impl From<AdminError> for Fault {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::NoSuchAccount { .. } | AdminError::NoSuchTeam { .. } => Self::UnknownRoute,
+            error => {
+                tracing::error!(%error, "a question about people was not answered");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+/// Returns an answer without a body.
+fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Leads to another address for good.
+fn moved(to: &'static str) -> Response<Body> {
+    let mut response = bare(StatusCode::MOVED_PERMANENTLY);
+    let to = HeaderValue::from_static(to);
+    response.headers_mut().insert(header::LOCATION, to);
+    response
+}
+
+/// Returns an answer in JSON, outside of OCS.
+fn json_answer(status: StatusCode, value: &Value) -> Response<Body> {
+    let mut response = Response::new(full(value.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let form = HeaderValue::from_static("application/json; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, form);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// Says, as clients tolerate it, that nothing is served here.
+fn nothing() -> Response<Body> {
+    json_answer(StatusCode::NOT_FOUND, &json!([]))
 }
