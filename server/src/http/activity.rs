@@ -78,11 +78,6 @@ impl Activity {
         all_are_sent.then(|| self.quiet())
     }
 
-    /// Returns whether a request has begun that is not answered yet: its body may be on the way.
-    fn awaits_body(&self) -> bool {
-        self.running.load(Ordering::Relaxed) > self.sending.load(Ordering::Relaxed)
-    }
-
     fn quiet(&self) -> Duration {
         let moved_at = Duration::from_millis(self.moved_at_millis.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(moved_at)
@@ -134,6 +129,8 @@ pub(crate) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     traffic: Traffic,
+    /// Something was read and nothing written since, so that no answer can carry the acknowledgement.
+    is_heard: bool,
 }
 
 impl<S> Watched<S> {
@@ -143,15 +140,23 @@ impl<S> Watched<S> {
             stream,
             activity,
             traffic,
+            is_heard: false,
         }
     }
 
-    fn note_sent(&self, bytes: usize) {
+    fn note_sent(&mut self, bytes: usize) {
+        self.is_heard = false;
         if bytes > CONTROL_BYTES_MAX {
             self.activity.moved();
         }
         self.traffic.sent.increment(bytes as u64);
     }
+}
+
+/// Returns whether bytes are a request that nothing more belongs to, so that its answer comes at once.
+fn is_whole(bytes: &[u8]) -> bool {
+    let has_no_body = bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ");
+    has_no_body && bytes.ends_with(b"\r\n\r\n")
 }
 
 /// A stream that can tell its peer at once what has arrived.
@@ -168,12 +173,14 @@ impl<S: AsyncRead + Acknowledge + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_pending() && self.activity.awaits_body() {
+        if read.is_pending() && std::mem::take(&mut self.is_heard) {
             // Many clients send a small body only when they know that its head has arrived.
             self.stream.acknowledge();
         }
         ready!(read)?;
         let received = buffer.filled().len().saturating_sub(before);
+        let news = buffer.filled().get(before..).unwrap_or_default();
+        self.is_heard = !news.is_empty() && !is_whole(news);
         self.traffic.received.increment(received as u64);
         Poll::Ready(Ok(()))
     }

@@ -181,14 +181,14 @@ impl Nextcloud {
             ("GET", ["cloud", "users"]) => self.people(visit, caller).await,
             ("GET", ["cloud", "users", name]) => {
                 let name = decoded(name)?;
-                if !caller.is_admin && !self.is_self(caller, &name) {
+                if !caller.is_admin && !is_self(caller, &name) {
                     return Err(Fault::UnknownRoute);
                 }
                 self.person(&name).await
             }
             ("GET", ["cloud", "users", name, "groups"]) => {
                 let name = decoded(name)?;
-                if !caller.is_admin && !self.is_self(caller, &name) {
+                if !caller.is_admin && !is_self(caller, &name) {
                     return Err(Fault::UnknownRoute);
                 }
                 let account = self.identity.find_account(&name).await?;
@@ -200,7 +200,7 @@ impl Nextcloud {
                 let names = teams.iter().map(|team| team.name.as_str());
                 Ok(json!({"groups": page(visit, names)}))
             }
-            ("GET", ["cloud", "groups", name]) | ("GET", ["cloud", "groups", name, "users"])
+            ("GET", ["cloud", "groups", name] | ["cloud", "groups", name, "users"])
                 if caller.is_admin =>
             {
                 let team = self.identity.find_team(&decoded(name)?).await?;
@@ -220,7 +220,7 @@ impl Nextcloud {
                 "classes": "",
                 "unread": 0,
             }])),
-            ("GET", ["apps", "notifications", "api", ..]) | ("GET", ["search", "providers"]) => {
+            ("GET", ["apps", "notifications", "api", ..] | ["search", "providers"]) => {
                 Ok(json!([]))
             }
             ("GET", ["apps", "user_status", ..]) => Err(Fault::NotFound(
@@ -229,10 +229,6 @@ impl Nextcloud {
             )),
             _ => Err(Fault::UnknownRoute),
         }
-    }
-
-    fn is_self(&self, caller: &Caller, name: &str) -> bool {
-        caller.name.eq_ignore_ascii_case(name) || caller.name.to_lowercase() == name.to_lowercase()
     }
 
     /// Describes a person whom the caller may see.
@@ -267,6 +263,10 @@ fn page<'n>(visit: &Visit, names: impl Iterator<Item = &'n str>) -> Vec<&'n str>
         .skip(number("offset").unwrap_or(0))
         .take(limit)
         .collect()
+}
+
+fn is_self(caller: &Caller, name: &str) -> bool {
+    caller.name.to_lowercase() == name.to_lowercase()
 }
 
 fn is_reading(visit: &Visit) -> bool {

@@ -7,6 +7,7 @@
 mod scenario;
 mod trouble;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -52,6 +53,8 @@ pub(crate) struct Device<'s> {
     home: PathBuf,
     /// The folder that is kept in sync.
     pub(crate) folder: PathBuf,
+    /// Files written so far.
+    written: Cell<u64>,
 }
 
 /// How one run of a client ended.
@@ -81,6 +84,7 @@ impl<'s> Device<'s> {
             user: user.clone(),
             folder: server.data.scratch(name),
             home,
+            written: Cell::new(0),
         }
     }
 
@@ -111,12 +115,16 @@ impl<'s> Device<'s> {
         Synced { ran, requests }
     }
 
-    /// Writes a file, and sets its time a minute back: a client leaves alone what changes just now.
+    /// Writes a file, with a time of its own that lies back a while: a client leaves alone what changes
+    /// just now, and tells changes apart by whole seconds.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
-        set_modified(&path, SystemTime::now() - Duration::from_mins(1));
+        let written = self.written.get();
+        self.written.set(written + 1);
+        let back = Duration::from_hours(2).saturating_sub(Duration::from_secs(written));
+        set_modified(&path, SystemTime::now() - back);
     }
 
     /// Returns what the folder holds, without what the client keeps in it.
