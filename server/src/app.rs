@@ -37,6 +37,7 @@ use crate::jobs::maintenance::Maintenance;
 use crate::jobs::schedule::Periods;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::NextcloudSettings;
+use crate::nextcloud::PushSettings;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -403,6 +404,11 @@ impl App {
         let nextcloud_settings = NextcloudSettings {
             version: settings.nextcloud.version.as_str().to_owned(),
             upload_part_bytes: settings.nextcloud.upload_part.bytes(),
+            push: PushSettings {
+                per_person_max: settings.push.per_person_max.get(),
+                channels_max: settings.push.channels_max.get(),
+                pause: Duration::from_millis(settings.push.pause_millis.get().into()),
+            },
         };
         let identity = Arc::clone(&ground.identity);
         let nextcloud = Arc::new(Nextcloud::new(identity, files, nextcloud_settings));

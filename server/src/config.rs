@@ -760,6 +760,18 @@ section! {
 }
 
 section! {
+    /// Channels on which clients hear at once that something has changed.
+    Push {
+        /// Open channels of one person.
+        per_person_max: Number<1, 10_000> = Number::new(64),
+        /// Open channels in all; more are answered 503, and those clients ask every half minute.
+        channels_max: Number<0, 1_000_000> = Number::new(16_384),
+        /// Milliseconds between two messages on one channel.
+        pause_millis: Number<100, 60_000> = Number::new(1_000),
+    }
+}
+
+section! {
     /// How long the past is kept.
     History {
         /// Days for which deleted files can come back.
@@ -828,6 +840,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[nextcloud]`
     pub nextcloud: Nextcloud,
+    /// `[push]`
+    pub push: Push,
     /// `[history]`
     pub history: History,
     /// `[jobs]`
@@ -1015,6 +1029,7 @@ impl Settings {
             storage: Storage::take("storage", &mut written),
             limits: Limits::take("limits", &mut written),
             nextcloud: Nextcloud::take("nextcloud", &mut written),
+            push: Push::take("push", &mut written),
             history: History::take("history", &mut written),
             jobs: Jobs::take("jobs", &mut written),
             log: Log::take("log", &mut written),
@@ -1064,6 +1079,7 @@ impl Settings {
         self.storage.describe("storage", &mut all);
         self.limits.describe("limits", &mut all);
         self.nextcloud.describe("nextcloud", &mut all);
+        self.push.describe("push", &mut all);
         self.history.describe("history", &mut all);
         self.jobs.describe("jobs", &mut all);
         self.log.describe("log", &mut all);

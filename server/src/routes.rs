@@ -110,6 +110,7 @@ impl Routes {
                 path: path.to_owned(),
                 base_url: self.base_url(peer, &request),
                 client,
+                stop: self.stop.clone(),
                 request,
             };
             return self.nextcloud.serve(visit).await;

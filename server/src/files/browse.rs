@@ -19,6 +19,7 @@ use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
 use crate::store::metadata::browse::OpenListing;
 use crate::store::metadata::browse::PAGE_NODES;
+use crate::store::metadata::changes::Watcher;
 use crate::store::metadata::locks::CheckPrecondition;
 use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
@@ -148,6 +149,13 @@ impl Files {
                 Next::Ready(opened.page)
             },
         })
+    }
+
+    /// Begins to watch everything that the caller can see: what changes after this returns is heard of.
+    pub async fn watch(&self, caller: &Caller) -> FilesResult<Watcher> {
+        let root = NodePath::root();
+        let space = Self::permit_reading(caller, &root)?;
+        self.metadata.watch(space).await.map_err(at(&root))
     }
 
     /// Tests a precondition as it stands now, for requests that change nothing.

@@ -34,6 +34,7 @@ pub use crate::files::permissions::Rights;
 pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
+pub use crate::store::metadata::changes::Watcher;
 pub use crate::store::metadata::records::Committed;
 pub use crate::store::metadata::records::Entry;
 pub use crate::store::metadata::records::ListingWants;

@@ -15,3 +15,4 @@ pub mod observe;
 pub mod serve;
 pub mod status;
 pub mod tls;
+pub mod websocket;

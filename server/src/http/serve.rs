@@ -254,7 +254,10 @@ impl<H: Handler> Server<H> {
                 request,
             ))
         });
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let mut connection = pin!(
+            self.builder
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        );
         let look_every = self.settings.head_timeout.min(self.settings.stall_timeout) / 4;
         let look_every = look_every.clamp(Duration::from_millis(250), Duration::from_secs(15));
         let mut look = pin!(tokio::time::sleep(look_every));
@@ -321,7 +324,7 @@ impl Acknowledge for Stream {
         };
         // Linux forgets this wish by itself; others do not know it.
         #[cfg(target_os = "linux")]
-        drop(rustix::net::sockopt::set_tcp_quickack(stream, true));
+        let _is_prompt = rustix::net::sockopt::set_tcp_quickack(stream, true);
         #[cfg(not(target_os = "linux"))]
         let _: &TcpStream = stream;
     }

@@ -30,6 +30,7 @@ mod authenticate;
 mod passwords;
 mod teams;
 mod throttle;
+mod tickets;
 mod tokens;
 mod verified;
 
@@ -53,6 +54,7 @@ use crate::store::metadata::records::UserId;
 pub use crate::identity::administer::ARCHIVE_SECONDS;
 pub use crate::identity::administer::NewAccount;
 pub use crate::identity::administer::NewToken;
+pub use crate::identity::tickets::Standing;
 pub use crate::store::metadata::accounts::Account;
 pub use crate::store::metadata::accounts::AccountState;
 pub use crate::store::metadata::accounts::Quota;
@@ -61,6 +63,7 @@ pub use crate::store::metadata::accounts::teams::Membership;
 pub use crate::store::metadata::accounts::teams::Role;
 pub use crate::store::metadata::accounts::teams::Team;
 pub use crate::store::metadata::accounts::teams::TeamId;
+pub use crate::store::metadata::accounts::tickets::TicketKind;
 pub use crate::store::metadata::accounts::tokens::Token;
 
 /// Who asks, as a value; every rule of the core is decided by (caller, node).

@@ -41,6 +41,13 @@ pub(super) type CredentialKey = [u8; 32];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generation(u64);
 
+impl Generation {
+    /// Returns it as a number that rises.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What a credential yields.
 #[derive(Debug, Clone)]
 pub(super) struct Proof {

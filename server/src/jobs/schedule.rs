@@ -85,6 +85,8 @@ impl Schedule {
         let tracker = TaskTracker::new();
         let shared = Arc::new(self);
         tracker.spawn(watch_accounts(Arc::clone(&shared.identity), stop.clone()));
+        let (metadata, until) = (Arc::clone(&shared.metadata), stop.clone());
+        tracker.spawn(async move { metadata.look_out(until).await });
         tracker.spawn(shared.take_turns(stop.clone()));
         tracker.close();
         tracker

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::nextcloud::NextcloudSettings;
+use crate::nextcloud::push;
 
 /// The colour of the product, where nothing else is set.
 const COLOR: &str = "#1b5fa8";
@@ -60,6 +61,7 @@ pub(crate) fn anonymous(settings: &NextcloudSettings, base_url: &str) -> Value {
 /// Returns what somebody hears who has signed in.
 pub(crate) fn full(settings: &NextcloudSettings, base_url: &str) -> Value {
     let capabilities = json!({
+        "notify_push": push::capability(base_url),
         "core": {
             "pollinterval": 60,
             "webdav-root": "remote.php/webdav",

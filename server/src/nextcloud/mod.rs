@@ -13,6 +13,7 @@
 
 mod capabilities;
 mod ocs;
+mod push;
 mod users;
 
 use std::net::IpAddr;
@@ -27,9 +28,11 @@ use http::StatusCode;
 use http::header;
 use serde_json::Value;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::files::Files;
 use crate::http::authenticate::authenticate;
+use crate::http::authenticate::refuse;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::http::body::empty;
@@ -41,6 +44,9 @@ use crate::identity::error::AdminError;
 use crate::identity::error::IdentityError;
 use crate::nextcloud::ocs::Envelope;
 use crate::nextcloud::ocs::Fault;
+use crate::nextcloud::push::Push;
+
+pub use crate::nextcloud::push::PushSettings;
 
 /// People that one answer lists at most.
 const LISTED_MAX: usize = 500;
@@ -52,6 +58,8 @@ pub struct NextcloudSettings {
     pub version: String,
     /// The largest part of a file that clients shall send, in bytes.
     pub upload_part_bytes: u64,
+    /// Who may listen, and how often they are told.
+    pub push: PushSettings,
 }
 
 /// The service.
@@ -59,6 +67,7 @@ pub struct Nextcloud {
     identity: Arc<Identity>,
     files: Arc<Files>,
     settings: NextcloudSettings,
+    push: Arc<Push>,
 }
 
 /// A request with what the routes know of it.
@@ -69,6 +78,8 @@ pub struct Visit {
     pub base_url: String,
     /// Who sent it.
     pub client: IpAddr,
+    /// Cancelled when the server is to stop.
+    pub stop: CancellationToken,
     /// The request itself.
     pub request: Request<RequestBody>,
 }
@@ -97,26 +108,34 @@ type Answered = (Response<Body>, Option<Caller>);
 impl Nextcloud {
     /// Builds the service over the core.
     pub fn new(identity: Arc<Identity>, files: Arc<Files>, settings: NextcloudSettings) -> Self {
+        let push = Push::new(
+            Arc::clone(&identity),
+            Arc::clone(&files),
+            settings.push.clone(),
+        );
         Self {
             identity,
             files,
             settings,
+            push,
         }
     }
 
     /// Returns whether a path (without `/index.php`) belongs here.
     pub fn owns(path: &str) -> bool {
-        const WHOLE: [&str; 3] = ["/status.php", "/204", "/.well-known/webdav"];
+        const WHOLE: [&str; 4] = ["/status.php", "/204", "/push/ws", "/.well-known/webdav"];
         const TREES: [&str; 4] = ["/ocs/v1.php/", "/ocs/v2.php/", "/apps/", "/core/"];
         WHOLE.contains(&path) || TREES.iter().any(|tree| path.starts_with(tree))
     }
 
     /// Answers a request.
-    pub async fn serve(&self, visit: Visit) -> Answered {
+    pub async fn serve(&self, mut visit: Visit) -> Answered {
         match visit.path.as_str() {
             "/status.php" => (self.status(), None),
             "/204" => (bare(StatusCode::NO_CONTENT), None),
             "/.well-known/webdav" => (moved("/remote.php/dav/"), None),
+            "/push/ws" => (self.push.open(&mut visit), None),
+            "/apps/notify_push/pre_auth" => self.pre_authenticate(&visit).await,
             path if path.starts_with("/ocs/") => self.serve_ocs(&visit).await,
             _ => (nothing(), None),
         }
@@ -143,6 +162,17 @@ impl Nextcloud {
             .headers_mut()
             .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anybody);
         response
+    }
+
+    /// Gives a ticket to listen.
+    async fn pre_authenticate(&self, visit: &Visit) -> Answered {
+        if visit.request.method() != Method::POST {
+            return (bare(StatusCode::METHOD_NOT_ALLOWED), None);
+        }
+        match authenticate(&self.identity, visit.headers(), visit.client).await {
+            Ok(caller) => (self.push.pre_authenticate(&caller).await, Some(caller)),
+            Err(error) => (refuse(&error), None),
+        }
     }
 
     async fn serve_ocs(&self, visit: &Visit) -> Answered {

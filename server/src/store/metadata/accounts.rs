@@ -19,6 +19,7 @@
 pub mod hand_over;
 pub mod teams;
 pub mod throttles;
+pub mod tickets;
 pub mod tokens;
 
 use crate::clock::Timestamp;

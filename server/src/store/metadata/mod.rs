@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod backup;
 pub mod browse;
+pub mod changes;
 pub mod check;
 #[cfg(test)]
 #[path = "conformance.rs"]
@@ -44,10 +45,12 @@ pub(crate) mod walk;
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::future::Either;
 
 use crate::store::metadata::accounts::ReadAccountMark;
+use crate::store::metadata::changes::Changes;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::postgres::Postgres;
 use crate::store::metadata::postgres::PostgresSettings;
@@ -68,6 +71,7 @@ use crate::store::metadata::tx::Tx;
 #[derive(Debug)]
 pub struct MetadataStore {
     engine: Engine,
+    changes: Arc<Changes>,
 }
 
 #[derive(Debug)]
@@ -83,6 +87,7 @@ impl MetadataStore {
     pub fn open_sqlite(path: &Path, settings: SqliteSettings) -> StoreResult<Self> {
         Ok(Self {
             engine: Engine::Sqlite(Sqlite::open(path, settings)?),
+            changes: Arc::default(),
         })
     }
 
@@ -94,6 +99,7 @@ impl MetadataStore {
     pub async fn open_postgres(url: &str, settings: &PostgresSettings) -> StoreResult<Self> {
         Ok(Self {
             engine: Engine::Postgres(Postgres::open(url, settings).await?),
+            changes: Arc::default(),
         })
     }
 
@@ -131,10 +137,24 @@ impl MetadataStore {
         operation: O,
         urgency: Urgency,
     ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
-        match &self.engine {
+        let changes = Arc::clone(&self.changes);
+        let space = operation.space();
+        let written = match &self.engine {
             Engine::Sqlite(engine) => Either::Left(engine.write(operation, urgency)),
             Engine::Postgres(engine) => Either::Right(engine.write(operation, urgency)),
+        };
+        async move {
+            let outcome = written.await;
+            if let (Some(space), true) = (space, outcome.is_ok()) {
+                changes.note(space);
+            }
+            outcome
         }
+    }
+
+    /// Returns who watches which space.
+    fn changes(&self) -> &Arc<Changes> {
+        &self.changes
     }
 
     /// Takes a duty that one process has at a time; `None`: another one has it.
