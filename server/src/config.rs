@@ -708,6 +708,18 @@ section! {
 }
 
 section! {
+    /// Files that come in parts.
+    Uploads {
+        /// Hours after which an upload that gets no part any more ends, and its parts are deleted. A laptop may sleep over a weekend.
+        abandoned_after_hours: Number<1, 100_000> = Number::new(168),
+        /// Parts that one file may come in.
+        parts_max: Number<1, 1_000_000> = Number::new(10_000),
+        /// Uploads in parts that may be in progress in one space.
+        open_max: Number<1, 1_000_000> = Number::new(1_000),
+    }
+}
+
+section! {
     /// How long the past is kept.
     History {
         /// Days for which deleted files can come back.
@@ -774,6 +786,8 @@ pub struct Settings {
     pub storage: Storage,
     /// `[limits]`
     pub limits: Limits,
+    /// `[uploads]`
+    pub uploads: Uploads,
     /// `[history]`
     pub history: History,
     /// `[jobs]`
@@ -913,8 +927,9 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 10] = [
-    "http", "tls", "postgres", "s3", "storage", "limits", "history", "jobs", "log", "metrics",
+const SECTIONS: [&str; 11] = [
+    "http", "tls", "postgres", "s3", "storage", "limits", "uploads", "history", "jobs", "log",
+    "metrics",
 ];
 
 impl Settings {
@@ -960,6 +975,7 @@ impl Settings {
             s3: S3::take("s3", &mut written),
             storage: Storage::take("storage", &mut written),
             limits: Limits::take("limits", &mut written),
+            uploads: Uploads::take("uploads", &mut written),
             history: History::take("history", &mut written),
             jobs: Jobs::take("jobs", &mut written),
             log: Log::take("log", &mut written),
@@ -1008,6 +1024,7 @@ impl Settings {
         self.s3.describe("s3", &mut all);
         self.storage.describe("storage", &mut all);
         self.limits.describe("limits", &mut all);
+        self.uploads.describe("uploads", &mut all);
         self.history.describe("history", &mut all);
         self.jobs.describe("jobs", &mut all);
         self.log.describe("log", &mut all);
