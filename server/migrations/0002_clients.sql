@@ -30,14 +30,21 @@ ALTER TABLE token ADD COLUMN wiped_at {INT};   -- the device said that it has
 CREATE TABLE upload (
   id {INT} PRIMARY KEY, account_id {INT} NOT NULL, space_id {INT} NOT NULL, name {TEXT} NOT NULL,
   total {INT},                          -- bytes announced; NULL: not announced
-  lease_id {BLOB} NOT NULL,             -- protects the contents of the parts
-  begun_at {INT} NOT NULL, until {INT} NOT NULL,
-  node_id {INT}, rev {INT}, created {INT});   -- what it became; kept for a while, so that the client may ask again
+  replaces {INT} NOT NULL,              -- bytes of the file that it is to replace
+  profile {INT} NOT NULL,               -- how its parts are cut
+  received {INT} NOT NULL DEFAULT 0,    -- bytes of its parts
+  parts {INT} NOT NULL DEFAULT 0,
+  changes {INT} NOT NULL DEFAULT 0,     -- rises whenever a part comes or goes
+  begun_at {INT} NOT NULL, at {INT} NOT NULL, until {INT} NOT NULL,
+  node_id {INT}, rev {INT}, created {INT}, path {TEXT});   -- what it became; kept for a while, so that the client may ask again
 CREATE UNIQUE INDEX upload_name ON upload(account_id, name);
-CREATE INDEX upload_space ON upload(space_id) WHERE node_id IS NULL;
+CREATE INDEX upload_space ON upload(space_id);
+CREATE INDEX upload_open ON upload(space_id) WHERE node_id IS NULL;
 CREATE INDEX upload_until ON upload(until);
-CREATE TABLE upload_part (
-  upload_id {INT} NOT NULL, number {INT} NOT NULL, content_id {INT} NOT NULL, size {INT} NOT NULL, at {INT} NOT NULL,
+CREATE TABLE upload_part (              -- names a content, as a node does
+  upload_id {INT} NOT NULL, number {INT} NOT NULL, name {TEXT} NOT NULL, content_id {INT} NOT NULL, size {INT} NOT NULL,
+  chunk {BLOB},                         -- the id of its chunk, where that is one
+  at {INT} NOT NULL,
   PRIMARY KEY (upload_id, number));
 CREATE INDEX upload_part_content ON upload_part(content_id);
 

@@ -430,12 +430,15 @@ impl App {
 }
 
 fn files_settings(settings: &Settings) -> FilesSettings {
-    let limits = &settings.limits;
+    let (limits, uploads) = (&settings.limits, &settings.uploads);
     FilesSettings {
         quota_default_bytes: quota_default_bytes(settings),
         lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
         locks_per_account_max: u64::from(limits.locks_per_account_max.get()),
         property_bytes_max: limits.properties_max.bytes(),
+        parts_abandoned_seconds: i64::from(uploads.abandoned_after_hours.get()) * 3_600,
+        parts_max: u64::from(uploads.parts_max.get()),
+        parted_uploads_max: u64::from(uploads.open_max.get()),
     }
 }
 

@@ -772,6 +772,18 @@ section! {
 }
 
 section! {
+    /// Files that come in parts.
+    Uploads {
+        /// Hours after which an upload that gets no part any more ends, and its parts are deleted. A laptop may sleep over a weekend.
+        abandoned_after_hours: Number<1, 100_000> = Number::new(168),
+        /// Parts that one file may come in.
+        parts_max: Number<1, 1_000_000> = Number::new(10_000),
+        /// Uploads in parts that may be in progress in one space.
+        open_max: Number<1, 1_000_000> = Number::new(1_000),
+    }
+}
+
+section! {
     /// How long the past is kept.
     History {
         /// Days for which deleted files can come back.
@@ -842,6 +854,8 @@ pub struct Settings {
     pub nextcloud: Nextcloud,
     /// `[push]`
     pub push: Push,
+    /// `[uploads]`
+    pub uploads: Uploads,
     /// `[history]`
     pub history: History,
     /// `[jobs]`
@@ -981,8 +995,9 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 10] = [
-    "http", "tls", "postgres", "s3", "storage", "limits", "history", "jobs", "log", "metrics",
+const SECTIONS: [&str; 11] = [
+    "http", "tls", "postgres", "s3", "storage", "limits", "uploads", "history", "jobs", "log",
+    "metrics",
 ];
 
 impl Settings {
@@ -1030,6 +1045,7 @@ impl Settings {
             limits: Limits::take("limits", &mut written),
             nextcloud: Nextcloud::take("nextcloud", &mut written),
             push: Push::take("push", &mut written),
+            uploads: Uploads::take("uploads", &mut written),
             history: History::take("history", &mut written),
             jobs: Jobs::take("jobs", &mut written),
             log: Log::take("log", &mut written),
@@ -1080,6 +1096,7 @@ impl Settings {
         self.limits.describe("limits", &mut all);
         self.nextcloud.describe("nextcloud", &mut all);
         self.push.describe("push", &mut all);
+        self.uploads.describe("uploads", &mut all);
         self.history.describe("history", &mut all);
         self.jobs.describe("jobs", &mut all);
         self.log.describe("log", &mut all);

@@ -18,6 +18,7 @@ use crate::dav::xml::XmlFault;
 use crate::dav::xml::push_escaped;
 use crate::files::error::ContentFault;
 use crate::files::error::FilesError;
+use crate::files::error::PartsFault;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::BodyFault;
@@ -82,6 +83,8 @@ impl DavError {
                 | RequestFault::If(_)
                 | RequestFault::Destination(_)
                 | RequestFault::PartialPut
+                | RequestFault::OldChunks
+                | RequestFault::PartName
                 | RequestFault::Lengths => StatusCode::BAD_REQUEST,
                 RequestFault::Outside => StatusCode::NOT_FOUND,
                 // RFC 4918 sections 9.8.5 and 9.9.4: another server, repository or URL namespace.
@@ -321,6 +324,7 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
             format!("The properties of {path} would be too large."),
             format!("Les propriétés de {path} seraient trop volumineuses."),
         ),
+        FilesError::Parts(fault) => words_of_parts(*fault),
         FilesError::BadContent(fault) => words_of_content(fault),
         FilesError::StorageFull => fixed(
             "The server’s storage is full; reading and deleting still work.",
@@ -341,6 +345,31 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
     }
 }
 
+fn words_of_parts(fault: PartsFault) -> (Cow<'static, str>, Cow<'static, str>) {
+    match fault {
+        PartsFault::Unknown => (
+            "This upload is not in progress, or has no such part.".into(),
+            "Cet envoi n’est pas en cours, ou n’a pas cette partie.".into(),
+        ),
+        PartsFault::Exists => (
+            "An upload of this name is in progress already.".into(),
+            "Un envoi de ce nom est déjà en cours.".into(),
+        ),
+        PartsFault::TooMany { max } => (
+            format!("More than {max} uploads are in progress.").into(),
+            format!("Plus de {max} envois sont en cours.").into(),
+        ),
+        PartsFault::TooManyParts { max } => (
+            format!("A file can be sent in {max} parts at most.").into(),
+            format!("Un fichier peut être envoyé en {max} parties au plus.").into(),
+        ),
+        PartsFault::Changed => (
+            "The parts changed while they were put together; try again.".into(),
+            "Les parties ont changé pendant l’assemblage ; réessayez.".into(),
+        ),
+    }
+}
+
 fn words_of_content(fault: &ContentFault) -> (Cow<'static, str>, Cow<'static, str>) {
     match fault {
         ContentFault::Length {
@@ -349,6 +378,23 @@ fn words_of_content(fault: &ContentFault) -> (Cow<'static, str>, Cow<'static, st
         } => (
             format!("{received_bytes} bytes arrived, {announced_bytes} were announced.").into(),
             format!("{received_bytes} octets reçus, {announced_bytes} annoncés.").into(),
+        ),
+        ContentFault::Parts {
+            announced_bytes,
+            received_bytes,
+        } => (
+            format!(
+                "Chunks on server do not sum up to {announced_bytes} but to {received_bytes} bytes"
+            )
+            .into(),
+            format!(
+                "Les parties reçues font {received_bytes} octets au lieu de {announced_bytes}."
+            )
+            .into(),
+        ),
+        ContentFault::NoParts => (
+            "No part of the file has arrived.".into(),
+            "Aucune partie du fichier n’est arrivée.".into(),
         ),
         ContentFault::Checksum => (
             "The file was damaged on its way: its checksum differs.".into(),

@@ -10,13 +10,16 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
+use http::StatusCode;
 use http::header;
 
 use crate::dav::Asked;
 use crate::dav::Dav;
+use crate::dav::bare;
 use crate::dav::error::DavError;
 use crate::dav::mount::push_segment;
 use crate::dav::xml::push_escaped;
+use crate::files::ChecksumKind;
 use crate::files::Listing;
 use crate::files::ListingWants;
 use crate::files::error::FilesError;
@@ -45,6 +48,26 @@ pub(crate) async fn get(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Answers a PATCH that asks for a checksum of the file as it is stored.
+pub(crate) async fn recalculate(
+    dav: &Dav,
+    asked: &Asked,
+    kind: ChecksumKind,
+) -> Result<Response<Body>, DavError> {
+    let (files, caller, path) = (&dav.files, &asked.caller, &asked.request.path);
+    files
+        .check(caller, path, &asked.request.precondition)
+        .await?;
+    let (node, checksum) = files.recalculate(caller, path, kind).await?;
+    let mut response = bare(StatusCode::NO_CONTENT);
+    dav.put_identity(&mut response, &node);
+    if let Ok(value) = HeaderValue::try_from(checksum) {
+        let name = HeaderName::from_static("oc-checksum");
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
 }
 
 fn page(asked: &Asked, listing: Listing, is_head: bool) -> Response<Body> {

@@ -31,6 +31,7 @@ mod propfind;
 mod proppatch;
 mod put;
 pub mod request;
+mod uploads;
 pub mod xml;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use crate::dav::request::RequestFault;
 use crate::dav::request::Verb;
 use crate::files::Files;
 use crate::files::Node;
+use crate::files::NodeId;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -140,12 +142,22 @@ impl Dav {
         caller: Caller,
         request: Request<RequestBody>,
     ) -> Response<Body> {
-        let language = Language::of(request.headers());
+        let (parts, mut body) = request.into_parts();
+        let language = Language::of(&parts.headers);
         let mount = Mount {
             prefix: "/remote.php/dav".to_owned(),
         };
-        areas::serve(self, &caller, &request)
-            .unwrap_or_else(|error| error.respond(&mount, language))
+        let answer = areas::serve(self, &caller, &parts, &mut body).await;
+        let mut response = answer.unwrap_or_else(|error| {
+            tracing::debug!(%error, method = %parts.method, "a request beside the files was refused");
+            let refusal = error.respond(&mount, language);
+            body::refuse_while_sending(&parts, body, refusal)
+        });
+        let nosniff = HeaderValue::from_static("nosniff");
+        response
+            .headers_mut()
+            .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        response
     }
 
     async fn answer(
@@ -159,6 +171,7 @@ impl Dav {
             Verb::Get => get::get(self, &asked, headers, false).await,
             Verb::Head => get::get(self, &asked, headers, true).await,
             Verb::Put(head) => put::put(self, &asked, head, body).await,
+            Verb::Recalculate(kind) => get::recalculate(self, &asked, *kind).await,
             Verb::Propfind(depth) => {
                 let xml = self.read_xml(body).await?;
                 propfind::propfind(self, &asked, *depth, xml).await
@@ -191,6 +204,12 @@ impl Dav {
 
     /// Puts the headers by which sync clients know a node: OC-FileId, and a file's ETag.
     fn put_identity(&self, response: &mut Response<Body>, node: &Node) {
+        let etag = (!node.is_folder()).then(|| node.etag());
+        self.put_identity_of(response, node.id, etag);
+    }
+
+    /// Puts OC-FileId, and the ETag if there is one.
+    fn put_identity_of(&self, response: &mut Response<Body>, node: NodeId, etag: Option<String>) {
         let mut set = |name: &'static str, value: String| {
             if let Ok(value) = HeaderValue::try_from(value) {
                 let name = HeaderName::from_static(name);
@@ -198,9 +217,9 @@ impl Dav {
             }
         };
         let instance = &self.settings.instance;
-        set("oc-fileid", format!("{:08}{instance}", node.id.0));
-        if !node.is_folder() {
-            let etag = format!("\"{}\"", node.etag());
+        set("oc-fileid", format!("{:08}{instance}", node.0));
+        if let Some(etag) = etag {
+            let etag = format!("\"{etag}\"");
             set("etag", etag.clone());
             set("oc-etag", etag);
         }

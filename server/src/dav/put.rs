@@ -44,6 +44,10 @@ pub(crate) async fn put(
         precondition: asked.request.precondition.clone(),
         client_waits: head.client_waits,
     };
+    if head.makes_parents {
+        let path = &asked.request.path;
+        dav.files.make_folders_above(&asked.caller, path).await?;
+    }
     let mut upload = dav.files.begin_upload(&asked.caller, request).await?;
     loop {
         let frame = if upload.is_tested() {
@@ -64,15 +68,22 @@ pub(crate) async fn put(
     let committed = upload.finish().await?;
     let mut response = created_or_replaced(committed.created);
     dav.put_identity(&mut response, &committed.node);
-    let accepted = HeaderValue::from_static("accepted");
-    let headers = response.headers_mut();
-    if head.modified_at.is_some() {
-        headers.insert(HeaderName::from_static("x-oc-mtime"), accepted.clone());
-    }
-    if head.created_at.is_some() {
-        headers.insert(HeaderName::from_static("x-oc-ctime"), accepted);
-    }
+    head.accept_times(&mut response);
     Ok(response)
+}
+
+impl PutHead {
+    /// Says of the times that the client set that they were taken.
+    pub(crate) fn accept_times(&self, response: &mut Response<Body>) {
+        let accepted = HeaderValue::from_static("accepted");
+        let headers = response.headers_mut();
+        if self.modified_at.is_some() {
+            headers.insert(HeaderName::from_static("x-oc-mtime"), accepted.clone());
+        }
+        if self.created_at.is_some() {
+            headers.insert(HeaderName::from_static("x-oc-ctime"), accepted);
+        }
+    }
 }
 
 /// Returns the length of the file: that of the body where it has one, and no header may differ.

@@ -16,6 +16,7 @@ use crate::dav::if_header::parse_if;
 use crate::dav::mount::Mount;
 use crate::dav::mount::UrlFault;
 use crate::files::Checksum;
+use crate::files::ChecksumKind;
 use crate::files::Timestamp;
 use crate::files::precondition::Precondition;
 use crate::http::conditions;
@@ -50,6 +51,12 @@ pub enum RequestFault {
     /// A part of a file cannot be replaced.
     #[error("a part of a file cannot be replaced: Content-Range is not understood")]
     PartialPut,
+    /// The body is a part of a file, sent as clients of long ago do.
+    #[error("files in parts are taken below /remote.php/dav/uploads: OC-Chunked is not understood")]
+    OldChunks,
+    /// A part of an upload whose name is no number.
+    #[error("the name of a part must be a decimal number")]
+    PartName,
     /// The body of a PUT is stored as it comes, so it must not be encoded.
     #[error("Content-Encoding is not understood")]
     Encoded,
@@ -96,6 +103,8 @@ pub struct PutHead {
     pub checksum: Option<Checksum>,
     /// Expect: 100-continue.
     pub client_waits: bool,
+    /// X-NC-WebDAV-Auto-Mkcol: make the folders above that are missing.
+    pub makes_parents: bool,
 }
 
 /// What is asked.
@@ -109,6 +118,8 @@ pub enum Verb {
     Head,
     /// PUT.
     Put(PutHead),
+    /// PATCH with X-Recalculate-Hash: which sum of the file is to be computed.
+    Recalculate(ChecksumKind),
     /// PROPFIND.
     Propfind(Depth),
     /// PROPPATCH.
@@ -181,6 +192,7 @@ fn parse_verb(mount: &Mount, method: &Method, headers: &HeaderMap) -> Result<Ver
         "GET" => Verb::Get,
         "HEAD" => Verb::Head,
         "PUT" => Verb::Put(parse_put(headers)?),
+        "PATCH" => Verb::Recalculate(parse_recalculate(headers)?),
         // RFC 4918 section 9.1: without the header, infinity.
         "PROPFIND" => Verb::Propfind(depth_of(headers)?.unwrap_or(Depth::Infinity)),
         "PROPPATCH" => Verb::Proppatch,
@@ -202,6 +214,14 @@ fn parse_verb(mount: &Mount, method: &Method, headers: &HeaderMap) -> Result<Ver
         "UNLOCK" => Verb::Unlock(parse_lock_token(headers)?),
         _ => return Err(RequestFault::Method),
     })
+}
+
+/// Reads which checksum a client wants to hear; a PATCH for anything else is not served.
+fn parse_recalculate(headers: &HeaderMap) -> Result<ChecksumKind, RequestFault> {
+    const NAME: &str = "X-Recalculate-Hash";
+    let name = HeaderName::from_static("x-recalculate-hash");
+    let text = text_of(headers, name, NAME)?.ok_or(RequestFault::Method)?;
+    ChecksumKind::of_name(text.trim()).ok_or(RequestFault::Header(NAME))
 }
 
 /// Returns a header's text, with all its lines joined by commas.
@@ -237,7 +257,7 @@ pub fn parse_depth(text: &str) -> Result<Depth, RequestFault> {
     }
 }
 
-fn parse_transfer(mount: &Mount, headers: &HeaderMap) -> Result<Transfer, RequestFault> {
+pub(crate) fn parse_transfer(mount: &Mount, headers: &HeaderMap) -> Result<Transfer, RequestFault> {
     let name = HeaderName::from_static("destination");
     let destination =
         text_of(headers, name, "Destination")?.ok_or(RequestFault::HeaderMissing("Destination"))?;
@@ -284,9 +304,12 @@ fn parse_lock_token(headers: &HeaderMap) -> Result<String, RequestFault> {
     Ok(token.trim().to_owned())
 }
 
-fn parse_put(headers: &HeaderMap) -> Result<PutHead, RequestFault> {
+pub(crate) fn parse_put(headers: &HeaderMap) -> Result<PutHead, RequestFault> {
     if headers.contains_key(header::CONTENT_RANGE) {
         return Err(RequestFault::PartialPut);
+    }
+    if headers.contains_key("oc-chunked") {
+        return Err(RequestFault::OldChunks);
     }
     let encoding = text_of(headers, header::CONTENT_ENCODING, "Content-Encoding")?;
     if encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
@@ -300,13 +323,14 @@ fn parse_put(headers: &HeaderMap) -> Result<PutHead, RequestFault> {
     let checksum = checksum
         .map(|text| Checksum::parse(&text))
         .transpose()
-        .map_err(|_not_a_checksum| RequestFault::Header("OC-Checksum"))?;
+        .map_err(|_not_a_checksum| RequestFault::Header("OC-Checksum"))?
+        .flatten();
     let expected = length_of(
         headers,
         "x-expected-entity-length",
         "X-Expected-Entity-Length",
     )?;
-    let total = length_of(headers, "oc-total-length", "OC-Total-Length")?;
+    let total = total_length(headers)?;
     if expected.zip(total).is_some_and(|(a, b)| a != b) {
         return Err(RequestFault::Lengths);
     }
@@ -316,7 +340,32 @@ fn parse_put(headers: &HeaderMap) -> Result<PutHead, RequestFault> {
         created_at: time_of(headers, "x-oc-ctime", "X-OC-CTime")?,
         checksum,
         client_waits: headers.contains_key(header::EXPECT),
+        makes_parents: makes_parents(headers),
     })
+}
+
+/// Reads OC-Total-Length, in bytes.
+pub(crate) fn total_length(headers: &HeaderMap) -> Result<Option<u64>, RequestFault> {
+    length_of(headers, "oc-total-length", "OC-Total-Length")
+}
+
+/// Returns whether X-NC-WebDAV-Auto-Mkcol asks for the folders above.
+pub(crate) fn makes_parents(headers: &HeaderMap) -> bool {
+    let wish = headers.get("x-nc-webdav-auto-mkcol");
+    wish.is_some_and(|wish| wish.as_bytes() == b"1")
+}
+
+/// Reads the conditions of a request for a path.
+pub(crate) fn parse_conditions(
+    mount: &Mount,
+    path: &NodePath,
+    headers: &HeaderMap,
+) -> Result<Precondition, RequestFault> {
+    let mut precondition = conditions::precondition_of(headers);
+    if let Some(text) = text_of(headers, HeaderName::from_static("if"), "If")? {
+        precondition.lists = parse_if(&text, mount, path)?;
+    }
+    Ok(precondition)
 }
 
 fn length_of(

@@ -72,7 +72,7 @@ pub struct XmlName {
 }
 
 impl XmlName {
-    fn is_dav(&self, local: &str) -> bool {
+    pub(crate) fn is_dav(&self, local: &str) -> bool {
         self.namespace == DAV && self.local == local
     }
 }

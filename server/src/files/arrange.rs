@@ -40,6 +40,30 @@ impl Files {
         written.ok_or_else(|| FilesError::PropertiesTooLarge { path: path.clone() })
     }
 
+    /// Makes the folders above a path that are missing, each in a change of its own.
+    pub async fn make_folders_above(&self, caller: &Caller, path: &NodePath) -> FilesResult<()> {
+        let Some(above) = path.parent() else {
+            return Ok(());
+        };
+        match self.find(caller, &above).await {
+            Err(FilesError::NotFound { .. }) => {}
+            found => return found.map(drop),
+        }
+        let mut folder = NodePath::root();
+        for name in above.names() {
+            folder = folder
+                .child(name.clone())
+                .map_err(|_too_long| FilesError::ParentMissing { path: path.clone() })?;
+            let unconditional = Precondition::default();
+            let made = self.make_folder(caller, &folder, Vec::new(), &unconditional);
+            match made.await {
+                Ok(_) | Err(FilesError::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Moves or renames a node in one step, replacing the target if `overwrite`.
     ///
     /// A file that replaces a file takes over its versions, locks and shares.

@@ -13,6 +13,8 @@ use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
 use crate::identity::Caller;
+use crate::store::chunks::ChecksumKind;
+use crate::store::chunks::Checksums;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkStore;
 use crate::store::metadata::contents::OpenFile;
@@ -56,6 +58,19 @@ impl Download {
 }
 
 impl Files {
+    /// Reads the whole of a file and returns a checksum of it, as `TYPE:hex`, with the file.
+    pub async fn recalculate(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        kind: ChecksumKind,
+    ) -> FilesResult<(Node, String)> {
+        let Download { node, content, .. } = self.download(caller, path).await?;
+        let sums = self.hash_content(content, Checksums::of([kind]), path);
+        let hex = sums.await?.value(kind).unwrap_or_default();
+        Ok((node, format!("{}:{hex}", kind.name())))
+    }
+
     /// Opens a file for reading.
     pub async fn download(&self, caller: &Caller, path: &NodePath) -> FilesResult<Download> {
         let space = Self::permit_reading(caller, path)?;

@@ -6,6 +6,8 @@ use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 
+pub use crate::store::metadata::error::PartsFault;
+
 /// The result of every call of the core.
 pub type FilesResult<T> = Result<T, FilesError>;
 
@@ -23,6 +25,17 @@ pub enum ContentFault {
     /// The bytes do not match the checksum that came with them.
     #[error("the received bytes do not match the checksum")]
     Checksum,
+    /// The parts of a file do not make up the length that was announced.
+    #[error("the parts have {received_bytes} bytes together, {announced_bytes} were announced")]
+    Parts {
+        /// What the request said.
+        announced_bytes: u64,
+        /// What came.
+        received_bytes: u64,
+    },
+    /// A file was to be made of no parts, and nothing said that it is empty.
+    #[error("no part of the file has come")]
+    NoParts,
     /// The checksum header cannot be understood.
     #[error("the checksum is not of the form TYPE:hex")]
     ChecksumForm,
@@ -109,6 +122,9 @@ pub enum FilesError {
         /// The path asked for.
         path: NodePath,
     },
+    /// An upload in parts cannot go on.
+    #[error(transparent)]
+    Parts(#[from] PartsFault),
     /// The body is not what was announced.
     #[error(transparent)]
     BadContent(#[from] ContentFault),
@@ -171,6 +187,7 @@ fn refused(refusal: Refusal, path: NodePath) -> FilesError {
                 .saturating_add(needed_bytes)
                 .saturating_sub(quota_bytes),
         },
+        Refusal::Parts(fault) => FilesError::Parts(fault),
         Refusal::IntoItself => FilesError::IntoItself,
         Refusal::Root => FilesError::NotPermitted { path },
         Refusal::SourceGone | Refusal::Account(_) => {

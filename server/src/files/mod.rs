@@ -15,13 +15,19 @@ mod browse;
 mod download;
 pub mod error;
 mod locks;
+mod parts;
 mod permissions;
 pub mod precondition;
+mod prefixes;
+mod reception;
 mod upload;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::clock::Clock;
+use crate::files::prefixes::Prefixes;
 use crate::files::upload::Reservations;
 use crate::store::chunks::ChunkStore;
 use crate::store::metadata::MetadataStore;
@@ -30,11 +36,19 @@ pub use crate::clock::Timestamp;
 pub use crate::files::browse::Listing;
 pub use crate::files::download::Download;
 pub use crate::files::locks::LockRequest;
+pub use crate::files::parts::PartNumber;
+pub use crate::files::parts::PartReception;
+pub use crate::files::parts::PartsRequest;
+pub use crate::files::parts::WholeRequest;
 pub use crate::files::permissions::Rights;
 pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
+pub use crate::store::chunks::ChecksumKind;
 pub use crate::store::metadata::changes::Watcher;
+pub use crate::store::metadata::parts::Became;
+pub use crate::store::metadata::parts::Part;
+pub use crate::store::metadata::parts::PartedUpload;
 pub use crate::store::metadata::records::Committed;
 pub use crate::store::metadata::records::Entry;
 pub use crate::store::metadata::records::ListingWants;
@@ -47,6 +61,9 @@ pub use crate::store::metadata::records::PropertyPatch;
 pub use crate::store::metadata::records::QuotaState;
 pub use crate::store::metadata::records::SpaceId;
 
+/// Contents that are read again at the same time to compute their checksums: each takes a processor.
+const REREADS_MAX: usize = 2;
+
 /// The rules' settings.
 #[derive(Debug, Clone)]
 pub struct FilesSettings {
@@ -58,6 +75,12 @@ pub struct FilesSettings {
     pub locks_per_account_max: u64,
     /// Dead properties of one node together, in bytes.
     pub property_bytes_max: u64,
+    /// An upload in parts that gets no part for so long ends, in seconds.
+    pub parts_abandoned_seconds: i64,
+    /// Parts that one upload may have.
+    pub parts_max: u64,
+    /// Uploads in parts that a space may have in progress.
+    pub parted_uploads_max: u64,
 }
 
 impl Default for FilesSettings {
@@ -67,6 +90,9 @@ impl Default for FilesSettings {
             lock_timeout_max_seconds: 24 * 3_600,
             locks_per_account_max: 10_000,
             property_bytes_max: 256 << 10,
+            parts_abandoned_seconds: 7 * 86_400,
+            parts_max: 10_000,
+            parted_uploads_max: 1_000,
         }
     }
 }
@@ -79,6 +105,9 @@ pub struct Files {
     clock: Clock,
     settings: FilesSettings,
     reservations: Arc<Reservations>,
+    prefixes: Arc<Prefixes>,
+    /// Contents that are read again to compute their checksums, at the same time.
+    rereads: Semaphore,
 }
 
 impl Files {
@@ -95,6 +124,8 @@ impl Files {
             clock,
             settings,
             reservations: Arc::default(),
+            prefixes: Arc::default(),
+            rereads: Semaphore::new(REREADS_MAX),
         }
     }
 

@@ -14,38 +14,27 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use nuage_shared::node_path::NodePath;
 
-use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::files::Files;
 use crate::files::error::ContentFault;
-use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
 use crate::files::precondition::Precondition;
+use crate::files::reception::Received;
+use crate::files::reception::Reception;
+use crate::files::reception::Room;
+use crate::files::reception::end_lease;
 use crate::identity::Caller;
 use crate::store::chunks::ChecksumKind;
+use crate::store::chunks::Checksums;
 use crate::store::chunks::DedupScope;
-use crate::store::chunks::Ingest;
 use crate::store::chunks::IngestRequest;
-use crate::store::metadata::MetadataStore;
 use crate::store::metadata::nodes::Change;
-use crate::store::metadata::packs::BeginLease;
-use crate::store::metadata::packs::EndLease;
-use crate::store::metadata::packs::RenewLease;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::upload::CommitUpload;
 use crate::store::metadata::upload::PrepareUpload;
 use crate::store::metadata::upload::Prepared;
-
-/// An upload that lasts longer than this takes a lease on its chunks.
-const LEASE_AFTER_SECONDS: i64 = 10 * 60;
-/// A lease is renewed when this much time has passed since the last time.
-const LEASE_RENEWED_SECONDS: i64 = 60 * 60;
-/// How long a lease lives without a sign of life.
-const LEASE_SECONDS: i64 = 24 * 3_600;
-/// Bodies up to this size travel in the commit itself and finish within a moment.
-const QUICK_BYTES_MAX: u64 = 16 << 10;
 
 /// An announced checksum of a whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,28 +45,51 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// Parses `SHA1:hex`, `MD5:hex`, `SHA256:hex` or `ADLER32:hex` (any case).
-    pub fn parse(text: &str) -> FilesResult<Self> {
+    /// Returns which sum it is.
+    pub fn kind(&self) -> ChecksumKind {
+        self.kind
+    }
+
+    /// Returns what came: `TYPE:hex`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Refuses bytes that are not those that were announced.
+    pub(crate) fn compare(&self, found: &Checksums) -> FilesResult<()> {
+        if found.value(self.kind).as_deref() == Some(self.hex.as_str()) {
+            Ok(())
+        } else {
+            Err(ContentFault::Checksum.into())
+        }
+    }
+
+    /// Parses `SHA1:hex`, `MD5:hex`, `SHA256:hex` or `ADLER32:hex` (any case); `None`: it is of a kind
+    /// that is not known here, so that nothing can be said about it.
+    pub fn parse(text: &str) -> FilesResult<Option<Self>> {
         let (kind, hex) = text
             .trim()
             .split_once(':')
             .ok_or(ContentFault::ChecksumForm)?;
-        let kind = match kind.to_ascii_uppercase().as_str() {
-            "SHA1" => ChecksumKind::Sha1,
-            "MD5" => ChecksumKind::Md5,
-            "SHA256" => ChecksumKind::Sha256,
-            "ADLER32" => ChecksumKind::Adler32,
-            _ => return Err(ContentFault::ChecksumForm.into()),
+        let is_word = |text: &str| {
+            let is_mark = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            !text.is_empty() && text.bytes().all(is_mark)
+        };
+        if !is_word(kind) || !is_word(hex) {
+            return Err(ContentFault::ChecksumForm.into());
+        }
+        let Some(kind) = ChecksumKind::of_name(kind) else {
+            return Ok(None);
         };
         let is_hex = hex.len() == kind.hex_digits() && hex.bytes().all(|b| b.is_ascii_hexdigit());
         if !is_hex {
             return Err(ContentFault::ChecksumForm.into());
         }
-        Ok(Self {
+        Ok(Some(Self {
             kind,
             hex: hex.to_ascii_lowercase(),
             text: text.trim().to_owned(),
-        })
+        }))
     }
 }
 
@@ -151,26 +163,12 @@ impl Drop for Reservation {
 /// An upload in progress; dropping it leaves the former version.
 #[derive(Debug)]
 pub struct Upload {
-    metadata: Arc<MetadataStore>,
-    clock: Clock,
     change: Change,
     request: UploadRequest,
-    ingest: Ingest,
-    received_bytes: u64,
-    /// What may come before the quota is exceeded, whatever else is uploaded.
-    room: Option<Room>,
-    begun_at: Timestamp,
-    lease: Option<([u8; 16], Timestamp)>,
+    reception: Reception,
     /// What was not tested because a small body was expected at once.
     untested: Option<PrepareUpload>,
     _reservation: Reservation,
-}
-
-/// What a space has left for one upload.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    bytes: u64,
-    quota_bytes: u64,
 }
 
 impl Files {
@@ -211,21 +209,22 @@ impl Files {
             },
             declared_bytes: request.declared_bytes,
             replaced: prepared.replaced,
-            checksum: request.checksum.as_ref().map(|checksum| checksum.kind),
+            profile: None,
+            checksums: Checksums::of(request.checksum.as_ref().map(Checksum::kind)),
+        });
+        let place = (change.space, path.clone());
+        let declared_bytes = request.declared_bytes;
+        let mut reception =
+            Reception::new(&self.metadata, &self.clock, place, declared_bytes, ingest);
+        reception.begun_at = change.now;
+        reception.room = prepared.quota_bytes.map(|quota_bytes| Room {
+            bytes: prepared.room_bytes,
+            quota_bytes,
         });
         Ok(Upload {
-            metadata: Arc::clone(&self.metadata),
-            clock: self.clock.clone(),
-            begun_at: change.now,
             change,
-            ingest,
-            received_bytes: 0,
-            room: prepared.quota_bytes.map(|quota_bytes| Room {
-                bytes: prepared.room_bytes,
-                quota_bytes,
-            }),
-            lease: None,
             request,
+            reception,
             untested,
             _reservation: reservation,
         })
@@ -242,38 +241,18 @@ impl Upload {
     pub async fn test(&mut self) -> FilesResult<()> {
         if let Some(prepare) = self.untested.take() {
             let path = &self.request.path;
-            self.metadata.read(prepare).await.map_err(at(path))?;
+            self.reception
+                .metadata
+                .read(prepare)
+                .await
+                .map_err(at(path))?;
         }
         Ok(())
     }
 
     /// Takes the next bytes of the body.
     pub async fn write(&mut self, bytes: Bytes) -> FilesResult<()> {
-        self.received_bytes += bytes.len() as u64;
-        if let Some(announced_bytes) = self.request.declared_bytes
-            && self.received_bytes > announced_bytes
-        {
-            let received_bytes = self.received_bytes;
-            return Err(ContentFault::Length {
-                announced_bytes,
-                received_bytes,
-            }
-            .into());
-        }
-        if let Some(room) = self.room
-            && self.received_bytes > room.bytes
-        {
-            return Err(FilesError::QuotaExceeded {
-                quota_bytes: room.quota_bytes,
-                used_bytes: room.quota_bytes.saturating_sub(room.bytes),
-                missing_bytes: self.received_bytes - room.bytes,
-            });
-        }
-        self.keep_lease().await?;
-        self.ingest
-            .write(bytes)
-            .await
-            .map_err(at(&self.request.path))
+        self.reception.write(bytes).await
     }
 
     /// Makes the received bytes the current version of the file, durably.
@@ -281,89 +260,37 @@ impl Upload {
     /// Until this returns, readers see the former version. When it fails, the
     /// stored chunks are left for the collector and nothing else has changed.
     pub async fn finish(self) -> FilesResult<Committed> {
-        self.check_length()?;
-        let path = self.request.path.clone();
-        let expected =
-            (self.received_bytes <= QUICK_BYTES_MAX).then(|| self.metadata.expect_write());
-        let finished = self.ingest.finish().await.map_err(at(&path))?;
-        let mut content = finished.content;
+        let path = self.request.path;
+        let metadata = Arc::clone(&self.reception.metadata);
+        let clock = self.reception.clock.clone();
+        let begun_at = self.reception.begun_at;
+        let Received {
+            ingested,
+            lease,
+            expected,
+        } = self.reception.finish().await?;
+        let mut content = ingested.content;
         if let Some(announced) = &self.request.checksum {
-            if finished.checksum.as_deref() != Some(announced.hex.as_str()) {
-                return Err(ContentFault::Checksum.into());
-            }
-            content.checksum = Some(announced.text.clone());
+            announced.compare(&ingested.checksums)?;
+            content.checksum = Some(announced.text().to_owned());
         }
         let commit = CommitUpload {
             change: Change {
-                now: self.clock.now(),
+                now: clock.now(),
                 ..self.change
             },
             path: path.clone(),
             content,
             modified_at: self.request.modified_at,
             created_at: self.request.created_at,
-            begun_at: self.begun_at,
-            lease: self.lease.map(|(id, _)| id),
+            begun_at,
+            lease,
             precondition: self.request.precondition,
         };
-        let writing = self.metadata.write(commit);
+        let writing = metadata.write(commit);
         drop(expected);
         let committed = writing.await.map_err(at(&path));
-        if let Some((id, _)) = self.lease {
-            // A lease that outlives its upload only delays the collector.
-            drop(self.metadata.write_in_background(EndLease { id }).await);
-        }
+        end_lease(&metadata, lease).await;
         committed
-    }
-
-    fn check_length(&self) -> FilesResult<()> {
-        match self.request.declared_bytes {
-            Some(announced_bytes) if announced_bytes != self.received_bytes => {
-                let received_bytes = self.received_bytes;
-                Err(ContentFault::Length {
-                    announced_bytes,
-                    received_bytes,
-                }
-                .into())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Protects the chunks of a long upload from the collector.
-    async fn keep_lease(&mut self) -> FilesResult<()> {
-        let now = self.clock.now();
-        let until = now.plus_seconds(LEASE_SECONDS);
-        match self.lease {
-            None if now > self.begun_at.plus_seconds(LEASE_AFTER_SECONDS) => {
-                let id: [u8; 16] = rand::random();
-                let begin = BeginLease {
-                    id,
-                    space: self.change.space,
-                    begun: self.begun_at,
-                    until,
-                    contents: self.ingest.sources(),
-                };
-                self.metadata
-                    .write(begin)
-                    .await
-                    .map_err(at(&self.request.path))?;
-                self.lease = Some((id, now));
-            }
-            Some((id, renewed)) if now > renewed.plus_seconds(LEASE_RENEWED_SECONDS) => {
-                let renew = RenewLease {
-                    id,
-                    until,
-                    contents: self.ingest.sources(),
-                };
-                self.metadata
-                    .write(renew)
-                    .await
-                    .map_err(at(&self.request.path))?;
-                self.lease = Some((id, now));
-            }
-            None | Some(_) => {}
-        }
-        Ok(())
     }
 }

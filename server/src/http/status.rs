@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::files::error::FilesError;
+use crate::files::error::PartsFault;
 
 /// Returns the status of a failure.
 pub fn status_of(error: &FilesError) -> StatusCode {
@@ -20,6 +21,13 @@ pub fn status_of(error: &FilesError) -> StatusCode {
         | FilesError::QuotaExceeded { .. }
         | FilesError::PropertiesTooLarge { .. }
         | FilesError::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        FilesError::Parts(fault) => match fault {
+            PartsFault::Unknown => StatusCode::NOT_FOUND,
+            PartsFault::Exists => StatusCode::METHOD_NOT_ALLOWED,
+            PartsFault::TooMany { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            PartsFault::TooManyParts { .. } => StatusCode::BAD_REQUEST,
+            PartsFault::Changed => StatusCode::CONFLICT,
+        },
         FilesError::BadContent(_) => StatusCode::BAD_REQUEST,
         FilesError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         FilesError::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,

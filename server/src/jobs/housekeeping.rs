@@ -1,4 +1,4 @@
-//! What time ends: the trash, old versions, tombstones, locks, archived accounts.
+//! What time ends: the trash, old versions, tombstones, locks, abandoned uploads, archived accounts.
 //!
 //! Each function does all that is due, in slices that leave room for people's
 //! writes between them. What loses its last name here is only noted; its bytes
@@ -24,6 +24,7 @@ use crate::store::metadata::history::SpacesWithTombs;
 use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::history::WriteSetting;
 use crate::store::metadata::locks::SweepLocks;
+use crate::store::metadata::parts::SweepParts;
 use crate::store::metadata::records::SpaceId;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -88,6 +89,7 @@ impl Housekeeping {
         self.thin_history().await?;
         self.relieve_pressure().await?;
         self.drop_tombs().await?;
+        self.sweep_parts().await?;
         self.metadata
             .write_in_background(SweepLocks {
                 now: self.clock.now(),
@@ -232,6 +234,17 @@ impl Housekeeping {
             }
             past = last;
         }
+    }
+
+    /// Ends uploads in parts that were abandoned, and forgets what others became.
+    async fn sweep_parts(&self) -> StoreResult<()> {
+        let now = self.clock.now();
+        while self
+            .metadata
+            .write_in_background(SweepParts { now })
+            .await?
+        {}
+        Ok(())
     }
 
     async fn drop_tombs(&self) -> StoreResult<()> {

@@ -7,8 +7,40 @@ use sha2::Sha256;
 
 use crate::store::chunks::ChecksumKind;
 
+/// Checksums of the same bytes, of some kinds, so far.
+#[derive(Debug, Clone, Default)]
+pub struct Checksums(Vec<(ChecksumKind, Checksum)>);
+
+impl Checksums {
+    /// Begins before the first byte.
+    pub fn of(kinds: impl IntoIterator<Item = ChecksumKind>) -> Self {
+        let begun = kinds.into_iter().map(|kind| (kind, Checksum::new(kind)));
+        Self(begun.collect())
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for (_, checksum) in &mut self.0 {
+            checksum.update(bytes);
+        }
+    }
+
+    /// Returns whether a kind is computed.
+    pub fn has(&self, kind: ChecksumKind) -> bool {
+        self.0.iter().any(|(own, _)| *own == kind)
+    }
+
+    /// Returns the checksum of all bytes so far in lower-case hexadecimal, where that kind is computed.
+    pub fn value(&self, kind: ChecksumKind) -> Option<String> {
+        let mut own = self.0.iter();
+        let found = own.find(|(own, _)| *own == kind);
+        found.map(|(_, checksum)| checksum.clone().finish())
+    }
+}
+
 /// A checksum of the bytes so far.
-pub(super) enum Checksum {
+#[derive(Clone)]
+enum Checksum {
     Sha1(Sha1),
     Md5(Md5),
     Sha256(Sha256),
@@ -22,7 +54,7 @@ impl std::fmt::Debug for Checksum {
 }
 
 impl Checksum {
-    pub(super) fn new(kind: ChecksumKind) -> Self {
+    fn new(kind: ChecksumKind) -> Self {
         match kind {
             ChecksumKind::Sha1 => Self::Sha1(Sha1::new()),
             ChecksumKind::Md5 => Self::Md5(Md5::new()),
@@ -31,7 +63,7 @@ impl Checksum {
         }
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(state) => state.update(bytes),
             Self::Md5(state) => state.update(bytes),
@@ -41,7 +73,7 @@ impl Checksum {
     }
 
     /// Returns the checksum in lower-case hexadecimal.
-    pub(super) fn finish(self) -> String {
+    fn finish(self) -> String {
         match self {
             Self::Sha1(state) => hex::encode(state.finalize()),
             Self::Md5(state) => hex::encode(state.finalize()),

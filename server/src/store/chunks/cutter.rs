@@ -16,7 +16,7 @@ use nuage_shared::chunker::Profile;
 
 use crate::store::chunks::appender::NewFrame;
 use crate::store::chunks::buffers::Buffers;
-use crate::store::chunks::checksum::Checksum;
+use crate::store::chunks::checksum::Checksums;
 use crate::store::chunks::compress::Compressors;
 use crate::store::chunks::damage::Damage;
 use crate::store::chunks::known::Known;
@@ -57,7 +57,7 @@ pub(super) struct Cut {
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) hash: ContentId,
-    pub(super) checksum: Option<String>,
+    pub(super) checksums: Checksums,
 }
 
 /// How a content is cut and named.
@@ -66,7 +66,7 @@ pub(super) struct CutterSettings {
     pub(super) profile: Profile,
     pub(super) seed: u64,
     pub(super) key: ChunkKey,
-    pub(super) checksum: Option<Checksum>,
+    pub(super) checksums: Checksums,
     /// The length that was announced, or a guess.
     pub(super) expected_bytes: u64,
     /// Whether hooks that nobody knows are worth a question.
@@ -89,7 +89,7 @@ pub(super) struct Cutter {
     compressors: Arc<Compressors>,
     buffers: Arc<Buffers>,
     hasher: ContentHasher,
-    checksum: Option<Checksum>,
+    checksums: Checksums,
     window: Vec<u8>,
     window_bytes: usize,
     largest: usize,
@@ -118,7 +118,7 @@ impl Cutter {
             key: settings.key,
             compressors,
             buffers,
-            checksum: settings.checksum,
+            checksums: settings.checksums,
             window: Vec::with_capacity(begin_bytes),
             window_bytes,
             largest: settings.profile.max_bytes(),
@@ -199,9 +199,7 @@ impl Cutter {
             self.window.reserve_exact(whole - self.window.len());
         }
         for bytes in input {
-            if let Some(checksum) = &mut self.checksum {
-                checksum.update(&bytes);
-            }
+            self.checksums.update(&bytes);
             self.window.extend_from_slice(&bytes);
         }
     }
@@ -225,7 +223,7 @@ impl Cutter {
     pub(super) fn finish(&mut self) -> Whole {
         Whole {
             hash: self.hasher.clone().finish(),
-            checksum: self.checksum.take().map(Checksum::finish),
+            checksums: std::mem::take(&mut self.checksums),
         }
     }
 }

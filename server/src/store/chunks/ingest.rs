@@ -13,6 +13,7 @@
 //! budget, which the appenders give back by themselves.
 
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use nuage_shared::chunker::Profile;
 use nuage_shared::manifest::ChunkRef;
 use nuage_shared::manifest::LeafRef;
 use nuage_shared::manifest::Map;
+use nuage_shared::manifest::Place;
 use nuage_shared::manifest::decode_leaf;
 use nuage_shared::manifest::encode_leaf;
 use tokio::sync::OwnedSemaphorePermit;
@@ -39,7 +41,6 @@ use crate::store::chunks::appender::PendingAppend;
 use crate::store::chunks::appender::Stretch;
 use crate::store::chunks::appender::Until;
 use crate::store::chunks::appender::Written;
-use crate::store::chunks::checksum::Checksum;
 use crate::store::chunks::cutter::BATCH_BYTES;
 use crate::store::chunks::cutter::Cut;
 use crate::store::chunks::cutter::Cutter;
@@ -142,15 +143,12 @@ impl Ingest {
         };
         let key = &self.shared.secrets.key;
         let mut hasher = key.content_hasher();
-        if !bytes.is_empty() {
-            let plain_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            hasher.push(key.chunk_id(&bytes), plain_bytes);
+        let only_chunk = (!bytes.is_empty()).then(|| key.chunk_id(&bytes));
+        if let Some(id) = only_chunk {
+            hasher.push(id, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
-        let checksum = self.request.checksum.map(|kind| {
-            let mut checksum = Checksum::new(kind);
-            checksum.update(&bytes);
-            checksum.finish()
-        });
+        let mut checksums = std::mem::take(&mut self.request.checksums);
+        checksums.update(&bytes);
         let content = NewContent {
             hash: hasher.finish(),
             size_bytes: bytes.len() as u64,
@@ -165,7 +163,8 @@ impl Ingest {
         };
         Ingested {
             content,
-            checksum,
+            checksums,
+            only_chunk,
             _mark: self.mark,
         }
     }
@@ -173,6 +172,9 @@ impl Ingest {
 
 /// Chooses how to cut: as the replaced version was, where its size still fits.
 fn profile_for(request: &IngestRequest, size_bytes: Option<u64>) -> Profile {
+    if let Some(decided) = request.profile {
+        return decided;
+    }
     match (&request.replaced, size_bytes) {
         (Some(replaced), Some(size)) => replaced.profile.successor(size),
         (Some(replaced), None) => replaced.profile,
@@ -182,7 +184,7 @@ fn profile_for(request: &IngestRequest, size_bytes: Option<u64>) -> Profile {
 
 /// An upload that goes into packs.
 #[derive(Debug)]
-struct Stored {
+pub(super) struct Stored {
     shared: Arc<Shared>,
     scope: DedupScope,
     profile: Profile,
@@ -200,6 +202,8 @@ struct Stored {
     map: MapBuilder,
     stretches: Vec<Stretch>,
     sources: BTreeSet<ContentRef>,
+    /// Leaves of maps that go on to be kept: an equal one is not stored again.
+    leaves: HashMap<ChunkId, Place>,
     space: SpaceId,
 }
 
@@ -236,7 +240,7 @@ impl Stored {
             profile,
             seed: shared.secrets.seed,
             key: shared.secrets.key.clone(),
-            checksum: request.checksum.map(Checksum::new),
+            checksums: request.checksums.clone(),
             expected_bytes,
             asks_hooks: request.dedup == DedupScope::Space && !holds_back,
             damage: Arc::clone(&shared.damage),
@@ -265,8 +269,41 @@ impl Stored {
             map: MapBuilder::default(),
             stretches: Vec::new(),
             sources: BTreeSet::new(),
+            leaves: HashMap::new(),
             space: request.space,
         })
+    }
+
+    /// Begins a content that is made of chunks which are stored, and of few that are not.
+    pub(super) async fn of_chunks(
+        shared: &Arc<Shared>,
+        space: SpaceId,
+        profile: Profile,
+    ) -> Result<Self, ChunkError> {
+        Ok(Self {
+            shared: Arc::clone(shared),
+            scope: DedupScope::Replaced,
+            profile,
+            cutter: None,
+            running: None,
+            _window: shared.window_memory.take(profile.max_bytes()).await?,
+            holds_back: false,
+            held: Vec::new(),
+            waiting: VecDeque::new(),
+            in_flight_bytes: 0,
+            appender: shared.appenders.idlest(),
+            stripe_bytes: 0,
+            map: MapBuilder::default(),
+            stretches: Vec::new(),
+            sources: BTreeSet::new(),
+            leaves: HashMap::new(),
+            space,
+        })
+    }
+
+    /// Remembers where a leaf of a map is that goes on to be kept.
+    pub(super) fn know_leaf(&mut self, leaf: &LeafRef) {
+        self.leaves.insert(leaf.leaf_id, leaf.place);
     }
 
     /// Hands a batch to a blocking thread, after what the last one made is on its way.
@@ -375,7 +412,11 @@ impl Stored {
     }
 
     /// Sends pieces to the appender and the map, or keeps them back.
-    async fn send(&mut self, pieces: Vec<Piece>, until: Until) -> Result<(), ChunkError> {
+    pub(super) async fn send(
+        &mut self,
+        pieces: Vec<Piece>,
+        until: Until,
+    ) -> Result<(), ChunkError> {
         if self.holds_back {
             self.held.extend(pieces);
             return Ok(());
@@ -492,6 +533,8 @@ impl Stored {
         let found = known.and_then(|cutter| cutter.known.find_leaf(&leaf_id));
         let (place, source) = if let Some((place, source)) = found {
             (place, Some(source))
+        } else if let Some(place) = self.leaves.get(&leaf_id) {
+            (*place, None)
         } else {
             let plain_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             let frame = NewFrame {
@@ -562,11 +605,13 @@ impl Stored {
                 checksum: None,
                 heals: self.shared.damage.is_any(),
             },
-            checksum: whole.checksum,
+            checksums: whole.checksums,
+            only_chunk: None,
             _mark: mark,
         };
         if self.holds_back {
             if self.is_held_already(&whole.hash, &request).await? {
+                ingested.only_chunk = self.only_held();
                 let (chunks, size_bytes) = self.held_sums();
                 ingested.content.chunks = chunks;
                 ingested.content.size_bytes = size_bytes;
@@ -576,15 +621,22 @@ impl Stored {
             let held = std::mem::take(&mut self.held);
             self.send(held, last).await?;
         }
-        while !self.waiting.is_empty() {
-            self.settle_oldest().await?;
-        }
+        self.seal(ingested).await
+    }
+
+    /// Makes everything durable and gives the content its body.
+    pub(super) async fn seal(
+        mut self: Box<Self>,
+        mut ingested: Ingested,
+    ) -> Result<Ingested, ChunkError> {
+        self.settle().await?;
         while let Some(leaf) = self.map.next_leaf(true) {
             self.store_leaf(leaf).await?;
         }
         let stretches = std::mem::take(&mut self.stretches);
         self.shared.appenders.sync(stretches).await?;
         let built = self.map.finish();
+        ingested.only_chunk = built.only_chunk;
         let content = &mut ingested.content;
         content.size_bytes = built.size_bytes;
         content.chunks = built.chunks;
@@ -593,6 +645,14 @@ impl Stored {
         content.hooks = built.hooks;
         content.sources = built.sources;
         Ok(ingested)
+    }
+
+    /// Waits for the places of all pieces.
+    pub(super) async fn settle(&mut self) -> Result<(), ChunkError> {
+        while !self.waiting.is_empty() {
+            self.settle_oldest().await?;
+        }
+        Ok(())
     }
 
     /// Returns whether the caller may know that the space holds the whole content already, unhurt.
@@ -615,6 +675,14 @@ impl Stored {
         };
         let held = self.shared.metadata.read(find).await?;
         Ok(held.is_some_and(|held| !self.shared.damage.touches(&held)))
+    }
+
+    fn only_held(&self) -> Option<ChunkId> {
+        match self.held.as_slice() {
+            [Piece::Known(known)] => Some(known.chunk.id),
+            [Piece::New(frame)] => Some(frame.id),
+            _ => None,
+        }
     }
 
     fn held_sums(&self) -> (u32, u64) {

@@ -35,6 +35,17 @@ pub(super) struct KnownChunk {
     leaf: usize,
 }
 
+impl KnownChunk {
+    /// A chunk that something keeps alive until the content that takes it is named.
+    pub(super) fn kept(chunk: ChunkRef) -> Self {
+        Self {
+            chunk,
+            source: None,
+            leaf: 0,
+        }
+    }
+}
+
 /// A content whose chunks may come again.
 #[derive(Debug)]
 struct Source {

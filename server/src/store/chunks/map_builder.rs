@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use nuage_shared::chunk_id::ChunkId;
 use nuage_shared::manifest::ChunkRef;
 use nuage_shared::manifest::LeafRef;
 use nuage_shared::manifest::MAP_INLINE_CHUNKS_MAX;
@@ -39,6 +40,7 @@ pub(super) struct BuiltMap {
     pub(super) packs: Vec<PackId>,
     pub(super) hooks: Vec<i64>,
     pub(super) sources: Vec<ContentRef>,
+    pub(super) only_chunk: Option<ChunkId>,
 }
 
 impl MapBuilder {
@@ -80,6 +82,10 @@ impl MapBuilder {
 
     /// Returns the map, once no complete leaf is left.
     pub(super) fn finish(self) -> BuiltMap {
+        let only_chunk = match (self.leaves.is_empty(), self.open.as_slice()) {
+            (true, [only]) => Some(only.id),
+            _ => None,
+        };
         let body = match (self.leaves.is_empty(), self.open.as_slice()) {
             (true, []) => ContentBody::Hot(Bytes::new()),
             (true, [only]) => ContentBody::One(only.place),
@@ -99,6 +105,7 @@ impl MapBuilder {
             packs: self.packs.into_iter().collect(),
             hooks,
             sources: self.sources.into_iter().collect(),
+            only_chunk,
         }
     }
 }

@@ -29,6 +29,7 @@ mod buffers;
 mod checksum;
 mod collect;
 mod compress;
+mod concatenate;
 mod cutter;
 mod damage;
 mod disk;
@@ -67,7 +68,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use nuage_shared::chunk_id::ChunkId;
 use nuage_shared::chunk_id::ChunkKey;
+use nuage_shared::chunker::Profile;
 use object_store::ObjectStore;
 use rustix::fs::FlockOperation;
 use tokio::runtime::Handle;
@@ -97,9 +100,11 @@ use crate::store::metadata::records::Content;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::SpaceId;
 
+pub use crate::store::chunks::checksum::Checksums;
 pub use crate::store::chunks::collect::CollectProgress;
 pub use crate::store::chunks::collect::Collected;
 pub use crate::store::chunks::collect::Graces;
+pub use crate::store::chunks::concatenate::Concatenation;
 pub use crate::store::chunks::home::FOLDER_HOT_BYTES_MAX;
 pub use crate::store::chunks::home::PackHome;
 pub use crate::store::chunks::home::S3_HOT_BYTES_MAX;
@@ -212,6 +217,23 @@ pub enum ChecksumKind {
 }
 
 impl ChecksumKind {
+    /// Returns the kind that clients know by a name, in any case.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let kinds = [Self::Sha1, Self::Md5, Self::Sha256, Self::Adler32];
+        let mut kinds = kinds.into_iter();
+        kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the name by which clients know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA256",
+            Self::Adler32 => "ADLER32",
+        }
+    }
+
     /// Returns the number of hexadecimal digits of such a checksum.
     pub fn hex_digits(self) -> usize {
         match self {
@@ -243,8 +265,10 @@ pub struct IngestRequest {
     pub declared_bytes: Option<u64>,
     /// The version that it replaces.
     pub replaced: Option<Content>,
-    /// A checksum to compute on the way.
-    pub checksum: Option<ChecksumKind>,
+    /// How it is cut, where that is decided already: as the whole that it is a part of.
+    pub profile: Option<Profile>,
+    /// Checksums to compute on the way; they may have begun with bytes before.
+    pub checksums: Checksums,
 }
 
 /// A content that a commit may now name.
@@ -254,8 +278,10 @@ pub struct IngestRequest {
 pub struct Ingested {
     /// Durable, or small enough to travel in the commit.
     pub content: NewContent,
-    /// The checksum that was asked for, in lower-case hexadecimal.
-    pub checksum: Option<String>,
+    /// The checksums that were asked for, with these bytes.
+    pub checksums: Checksums,
+    /// The id of its chunk, where that is one.
+    pub only_chunk: Option<ChunkId>,
     _mark: UploadMark,
 }
 
@@ -398,6 +424,17 @@ impl ChunkStore {
     /// Begins a content.
     pub fn ingest(&self, request: IngestRequest) -> Ingest {
         Ingest::new(Arc::clone(&self.shared), request)
+    }
+
+    /// Begins a content made of others, whose bytes are not stored again; `size_bytes` is what they
+    /// have together, and `profile` how they were cut.
+    pub async fn concatenate(
+        &self,
+        space: SpaceId,
+        size_bytes: u64,
+        profile: Profile,
+    ) -> Result<Concatenation, ChunkError> {
+        Concatenation::begin(Arc::clone(&self.shared), space, size_bytes, profile).await
     }
 
     /// Streams bytes of a content; each chunk is verified before its first byte goes out.

@@ -101,10 +101,39 @@ pub enum Refusal {
     /// The root of a space cannot be changed this way.
     #[error("the root cannot be changed")]
     Root,
+    /// An upload in parts cannot go on.
+    #[error(transparent)]
+    Parts(#[from] PartsFault),
     /// Bytes that the upload relied on were collected meanwhile; it must start again.
     #[error("a source of the upload is gone")]
     SourceGone,
     /// The account, token or group is unknown, disabled or taken.
     #[error("{0}")]
     Account(&'static str),
+}
+
+/// Why an upload in parts cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PartsFault {
+    /// The account has none of that name, or no such part.
+    #[error("no such upload is in progress")]
+    Unknown,
+    /// The account has one of that name.
+    #[error("an upload of that name is in progress")]
+    Exists,
+    /// The space has as many in progress as it may.
+    #[error("{max} uploads in parts are in progress")]
+    TooMany {
+        /// The limit.
+        max: u64,
+    },
+    /// It has as many parts as it may.
+    #[error("an upload has at most {max} parts")]
+    TooManyParts {
+        /// The limit.
+        max: u64,
+    },
+    /// Its parts changed while they were put together.
+    #[error("the parts changed meanwhile")]
+    Changed,
 }

@@ -11,6 +11,7 @@ use crate::store::metadata::contents::maybe_dead;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::effective_quota;
 use crate::store::metadata::nodes::signed;
+use crate::store::metadata::parts::drop_some_of_space;
 use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
@@ -612,6 +613,9 @@ impl Operation for PurgeSpace {
             )
             .await?;
         let Some(tops) = tops else { return Ok(true) };
+        if drop_some_of_space(tx, self.space, self.now).await? {
+            return Ok(false);
+        }
         for top in tops {
             let exists = tx
                 .row("SELECT 1 FROM node WHERE id = $1", &[top.into()], |row| {

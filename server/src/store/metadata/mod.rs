@@ -27,6 +27,7 @@ pub mod locks;
 pub mod migrate;
 pub mod nodes;
 pub mod packs;
+pub mod parts;
 #[cfg(test)]
 mod plans;
 pub mod postgres;

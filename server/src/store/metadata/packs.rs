@@ -907,7 +907,8 @@ impl CollectDead {
         let named = tx
             .row(
                 "SELECT EXISTS (SELECT 1 FROM node WHERE content_id = $1) \
-                 OR EXISTS (SELECT 1 FROM hist WHERE content_id = $1), \
+                 OR EXISTS (SELECT 1 FROM hist WHERE content_id = $1) \
+                 OR EXISTS (SELECT 1 FROM upload_part WHERE content_id = $1), \
                  EXISTS (SELECT 1 FROM lease_content WHERE content_id = $1)",
                 &[id],
                 |row| Ok((row.int(0)? != 0, row.int(1)? != 0)),

@@ -151,8 +151,9 @@ INSERT INTO lease_content SELECT l.id, l.space_id FROM lease l;
 INSERT INTO session SELECT randomblob(32), id, 'a', 0, 0, id FROM account;
 INSERT INTO device_login SELECT randomblob(32), randomblob(32), 'd', id, NULL, NULL FROM account;
 INSERT INTO ticket SELECT randomblob(32), 1, id, NULL, NULL, id FROM account;
-INSERT INTO upload SELECT id, id, id, 'u', NULL, randomblob(16), 0, id, NULL, NULL, NULL FROM account;
-INSERT INTO upload_part SELECT id, 1, id, 1, 0 FROM upload;
+INSERT INTO upload (id, account_id, space_id, name, replaces, profile, begun_at, at, until)
+  SELECT id, id, id, 'u', 0, 1, 0, 0, id FROM account;
+INSERT INTO upload_part SELECT id, 1, '1', id, 1, NULL, 0 FROM upload;
 INSERT INTO favorite SELECT space_id, id FROM node WHERE id % 9 = 0;
 INSERT INTO tag SELECT id, id, 't', 't' FROM account;
 INSERT INTO node_tag SELECT id, space_id FROM node WHERE id % 9 = 0;

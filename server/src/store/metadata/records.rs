@@ -78,11 +78,16 @@ impl Node {
         self.kind == NodeKind::Folder
     }
 
+    /// Returns the ETag without quotes that a file has with a revision.
+    pub fn etag_of_file(id: NodeId, rev: i64) -> String {
+        format!("{:x}-{rev:x}", id.0)
+    }
+
     /// Returns the ETag without quotes: it changes when the content or mtime of a
     /// file does, or anything below a folder, and never with a rename or move.
     pub fn etag(&self) -> String {
         match self.kind {
-            NodeKind::File => format!("{:x}-{:x}", self.id.0, self.rev),
+            NodeKind::File => Self::etag_of_file(self.id, self.rev),
             NodeKind::Folder => {
                 format!("{:x}-{:x}-{:x}", self.id.0, self.space.0, self.tree_seq)
             }

@@ -154,6 +154,53 @@ async fn answer_target<T: Tx>(
     Ok(found)
 }
 
+/// What keeps the collector from new chunks until they are named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Protection {
+    /// When the first of them was stored.
+    pub(crate) begun_at: Timestamp,
+    /// The lease, where that is long ago.
+    pub(crate) lease: Option<[u8; 16]>,
+}
+
+impl Protection {
+    pub(crate) async fn ask<T: Tx>(
+        &self,
+        tx: &mut T,
+        now: Timestamp,
+    ) -> StoreResult<Option<Asked<i64>>> {
+        let Some(lease) = &self.lease else {
+            return Ok(None);
+        };
+        let asked = tx
+            .ask(
+                "SELECT 1 FROM lease WHERE id = $1 AND until > $2",
+                &[lease.as_slice().into(), now.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        Ok(Some(asked))
+    }
+
+    /// Refuses a commit whose chunks the collector may have taken meanwhile.
+    pub(crate) async fn require<T: Tx>(
+        &self,
+        tx: &mut T,
+        asked: Option<Asked<i64>>,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let lives = match asked {
+            Some(asked) => tx.answer_one(asked).await?.is_some(),
+            None => now <= self.begun_at.plus_seconds(UNLEASED_SECONDS_MAX),
+        };
+        if lives {
+            Ok(())
+        } else {
+            Err(Refusal::SourceGone.into())
+        }
+    }
+}
+
 /// Makes a content the current version of the file at a path.
 #[derive(Debug)]
 pub struct CommitUpload {
@@ -186,11 +233,15 @@ impl Operation for CommitUpload {
         let change = &self.change;
         // Everything that must be known travels together, behind the lock under which it is true.
         let space = ask_lock_space(tx, change, 1).await?;
-        let lease = self.ask_lease(tx).await?;
+        let protection = Protection {
+            begun_at: self.begun_at,
+            lease: self.lease,
+        };
+        let lease = protection.ask(tx, change.now).await?;
         let asked = ask_target(tx, change, &self.path).await?;
         let held = ask_held(tx, change.space, &self.content).await?;
         let space = tx.answer_one(space).await?.ok_or(Refusal::NotFound)?;
-        self.require_lease(tx, lease).await?;
+        protection.require(tx, lease, change.now).await?;
         let found = answer_target(tx, change, (&self.path, asked), &self.precondition).await?;
         let old = found.target();
         let size = signed(self.content.size_bytes);
@@ -216,33 +267,6 @@ impl Operation for CommitUpload {
 }
 
 impl CommitUpload {
-    async fn ask_lease<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Asked<i64>>> {
-        let Some(lease) = &self.lease else {
-            return Ok(None);
-        };
-        let asked = tx
-            .ask(
-                "SELECT 1 FROM lease WHERE id = $1 AND until > $2",
-                &[lease.as_slice().into(), self.change.now.0.into()],
-                |row| row.int(0),
-            )
-            .await?;
-        Ok(Some(asked))
-    }
-
-    /// Refuses a commit whose chunks the collector may have taken meanwhile.
-    async fn require_lease<T: Tx>(&self, tx: &mut T, asked: Option<Asked<i64>>) -> StoreResult<()> {
-        let lives = match asked {
-            Some(asked) => tx.answer_one(asked).await?.is_some(),
-            None => self.change.now <= self.begun_at.plus_seconds(UNLEASED_SECONDS_MAX),
-        };
-        if lives {
-            Ok(())
-        } else {
-            Err(Refusal::SourceGone.into())
-        }
-    }
-
     /// Writes the new state of a file that exists; returns it, and the bytes kept as a version.
     async fn replace<T: Tx>(
         &self,

@@ -15,6 +15,7 @@ use super::noise;
 use super::on_both;
 use super::run;
 use crate::store::chunks::ChecksumKind;
+use crate::store::chunks::Checksums;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::DedupScope;
 use crate::store::chunks::disk::SystemDisk;
@@ -82,7 +83,7 @@ async fn one_content(fixture: &Fixture, seed: u64, length: usize) {
     for _ in 0..2 {
         let mut request = fixture.request(Some(length as u64), None);
         request.dedup = DedupScope::Replaced;
-        request.checksum = Some(ChecksumKind::Adler32);
+        request.checksums = Checksums::of([ChecksumKind::Adler32]);
         let mut ingest = fixture.chunks().ingest(request);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -96,7 +97,8 @@ async fn one_content(fixture: &Fixture, seed: u64, length: usize) {
         let ingested = ingest.finish().await.unwrap();
         let mut adler = adler2::Adler32::new();
         adler.write_slice(&bytes);
-        assert_eq!(ingested.checksum, Some(format!("{:08x}", adler.checksum())));
+        let found = ingested.checksums.value(ChecksumKind::Adler32);
+        assert_eq!(found, Some(format!("{:08x}", adler.checksum())));
         names.push(ingested.content.hash);
         last = Some(fixture.commit("f", &ingested).await.unwrap());
     }

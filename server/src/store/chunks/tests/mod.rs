@@ -19,6 +19,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::clock::Clock;
+use crate::store::chunks::Checksums;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSecrets;
 use crate::store::chunks::ChunkSettings;
@@ -228,7 +229,8 @@ impl Fixture {
             dedup: DedupScope::Space,
             declared_bytes,
             replaced,
-            checksum: None,
+            profile: None,
+            checksums: Checksums::default(),
         }
     }
 
