@@ -12,9 +12,14 @@ CREATE INDEX session_until ON session(until);
 CREATE TABLE device_login (
   poll_hash {BLOB} PRIMARY KEY, page_hash {BLOB} NOT NULL, device {TEXT} NOT NULL, until {INT} NOT NULL,
   account_id {INT},                     -- who consented
-  sealed {BLOB});                       -- the app password, encrypted under the poll token
+  sealed {BLOB});                       -- before consent: the key to seal with, encrypted under the page's token;
+                                        -- after it: the app password, encrypted under a key that the poll token yields
 CREATE UNIQUE INDEX device_login_page ON device_login(page_hash);
 CREATE INDEX device_login_until ON device_login(until);
+CREATE INDEX device_login_account ON device_login(account_id) WHERE account_id IS NOT NULL;
+
+-- People may sign in with their address of mail.
+CREATE INDEX account_email ON account(lower(email)) WHERE state < 2;
 
 -- A permission for one use within seconds or hours: to open the push channel, to read one file.
 CREATE TABLE ticket (

@@ -25,12 +25,14 @@ use crate::clock::Clock;
 use crate::config::ChunksPlace;
 use crate::config::MetadataPlace;
 use crate::config::Settings;
+use crate::config::Words;
 use crate::dav::Dav;
 use crate::dav::DavSettings;
 use crate::files::Files;
 use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
+use crate::identity::SessionLife;
 use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::housekeeping::Retention;
 use crate::jobs::maintenance::Maintenance;
@@ -38,6 +40,7 @@ use crate::jobs::schedule::Periods;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::NextcloudSettings;
 use crate::nextcloud::PushSettings;
+use crate::nextcloud::Theme;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -209,7 +212,8 @@ impl Ground {
             Arc::clone(&metadata),
             clock.clone(),
             &secret.derive(TOKEN_CONTEXT),
-        );
+        )
+        .with_session_life(session_life(settings));
         Ok(Self {
             folder,
             metadata,
@@ -402,8 +406,11 @@ impl App {
         };
         let dav = Arc::new(Dav::new(Arc::clone(&files), dav_settings));
         let nextcloud_settings = NextcloudSettings {
-            version: settings.nextcloud.version.as_str().to_owned(),
+            instance: ground.secret.instance(),
+            version: settings.nextcloud.version.0,
             upload_part_bytes: settings.nextcloud.upload_part.bytes(),
+            quota_default_bytes: quota_default_bytes(settings),
+            theme: theme(settings),
             push: PushSettings {
                 per_person_max: settings.push.per_person_max.get(),
                 channels_max: settings.push.channels_max.get(),
@@ -426,6 +433,24 @@ impl App {
     pub fn close(&self) {
         self.chunks.close();
         self.ground.metadata.close();
+    }
+}
+
+fn session_life(settings: &Settings) -> SessionLife {
+    let session = &settings.session;
+    SessionLife {
+        idle_seconds: i64::from(session.idle_hours.get()) * 3_600,
+        seconds_max: i64::from(session.days_max.get()) * 86_400,
+    }
+}
+
+fn theme(settings: &Settings) -> Theme {
+    let theme = &settings.theme;
+    let slogan = theme.slogan.as_ref().map(Words::as_str);
+    Theme {
+        name: theme.name.as_str().to_owned(),
+        slogan: slogan.unwrap_or_default().to_owned(),
+        color: theme.color.to_string(),
     }
 }
 

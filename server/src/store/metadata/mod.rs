@@ -35,6 +35,13 @@ pub mod precondition;
 pub mod records;
 pub mod redirections;
 pub mod secret_mark;
+#[cfg(test)]
+#[path = "sign_in_conformance.rs"]
+mod sign_in_on_postgres;
+#[cfg(test)]
+#[expect(clippy::duplicate_mod, reason = "one suite, run on each engine")]
+#[path = "sign_in_conformance.rs"]
+mod sign_in_on_sqlite;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
