@@ -36,6 +36,7 @@ CREATE TABLE upload (
   id {INT} PRIMARY KEY, account_id {INT} NOT NULL, space_id {INT} NOT NULL, name {TEXT} NOT NULL,
   total {INT},                          -- bytes announced; NULL: not announced
   replaces {INT} NOT NULL,              -- bytes of the file that it is to replace
+  former {INT},                         -- that file's content; it may go meanwhile
   profile {INT} NOT NULL,               -- how its parts are cut
   received {INT} NOT NULL DEFAULT 0,    -- bytes of its parts
   parts {INT} NOT NULL DEFAULT 0,

@@ -239,10 +239,10 @@ impl Push {
                 }
                 message = socket.next() => {
                     // Pings are answered by the library; what else is said changes nothing.
-                    match message?.ok()? {
-                        Message::Close(_) => return None,
-                        _ => (heard_at, pinged) = (Instant::now(), 0),
+                    if matches!(message?.ok()?, Message::Close(_)) {
+                        return None;
                     }
+                    (heard_at, pinged) = (Instant::now(), 0);
                 }
                 _ = look.tick() => {
                     if accounts != self.identity.account_changes() {

@@ -5,6 +5,7 @@ mod ocs;
 mod pages;
 mod people;
 mod sign_in;
+mod uploads;
 
 use nuage_tests::TestServer;
 use nuage_tests::browser::Browser;
