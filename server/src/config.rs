@@ -741,6 +741,8 @@ section! {
     Limits {
         /// The longest time for which a lock is given; a program renews its lock while it works.
         lock_timeout_max_seconds: Number<60, 31_536_000> = Number::new(86_400),
+        /// Minutes for which a file that somebody locks in a sync client stays locked; locking again begins anew.
+        hand_lock_minutes: Number<1, 525_600> = Number::new(30),
         /// Locks that one account may hold.
         locks_per_account_max: Number<1, 10_000_000> = Number::new(10_000),
         /// Properties of one file or folder together.

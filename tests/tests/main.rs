@@ -3,6 +3,7 @@
 //! | suite | question |
 //! | --- | --- |
 //! | `dav` | does WebDAV say and do what it should, to the byte? |
+//! | `nextcloud` | do sync clients and phones get what they rely on beside WebDAV? |
 //! | `clients` | do real programs work? |
 //! | `storage` | is what was acknowledged still there after the worst? |
 //! | `abuse` | does bad input leave the server alive, small and silent? |
@@ -23,6 +24,7 @@ mod clients;
 mod cost;
 mod dav;
 mod deployment;
+mod nextcloud;
 mod servers;
 mod storage;
 mod tidy;

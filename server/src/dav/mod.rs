@@ -19,6 +19,7 @@
 //! OPTIONS, LOCK, UNLOCK and plain MKCOL go through the library dav-server ([`library`]),
 //! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
+mod answer;
 mod areas;
 mod arrange;
 mod error;
@@ -31,6 +32,9 @@ mod propfind;
 mod proppatch;
 mod put;
 pub mod request;
+mod trash;
+mod user_lock;
+mod versions;
 pub mod xml;
 
 use std::sync::Arc;
@@ -63,6 +67,8 @@ pub use crate::dav::mount::Mount;
 pub struct DavSettings {
     /// Ends every `oc:id`, the same for the life of an installation: `oc` and ten letters or digits.
     pub instance: String,
+    /// What sync clients compare to see that data was restored from a backup; empty: it never was.
+    pub fingerprint: String,
     /// The largest XML body, in bytes.
     pub xml_bytes_max: usize,
     /// Whether PROPFIND with Depth: infinity lists a whole tree (streamed), or is refused.
@@ -73,6 +79,7 @@ impl Default for DavSettings {
     fn default() -> Self {
         Self {
             instance: "ocnuage00000".to_owned(),
+            fingerprint: String::new(),
             xml_bytes_max: 1 << 20,
             may_list_everything: true,
         }
@@ -144,8 +151,14 @@ impl Dav {
         let mount = Mount {
             prefix: "/remote.php/dav".to_owned(),
         };
-        areas::serve(self, &caller, &request)
-            .unwrap_or_else(|error| error.respond(&mount, language))
+        let mut response = areas::serve(self, caller, request)
+            .await
+            .unwrap_or_else(|error| error.respond(&mount, language));
+        let nosniff = HeaderValue::from_static("nosniff");
+        response
+            .headers_mut()
+            .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        response
     }
 
     async fn answer(
@@ -171,7 +184,10 @@ impl Dav {
                 let xml = self.read_xml(body).await?;
                 proppatch::mkcol(self, &asked, headers, &xml).await
             }
-            Verb::Delete(depth) => arrange::delete(self, &asked, *depth).await,
+            Verb::Delete(depth) => {
+                let for_good = says_true(headers, "x-nc-skip-trashbin");
+                arrange::delete(self, &asked, *depth, for_good).await
+            }
             Verb::Copy(transfer) => arrange::copy(self, &asked, transfer).await,
             Verb::Move(transfer) => arrange::move_node(self, &asked, transfer).await,
             Verb::Lock {
@@ -181,6 +197,8 @@ impl Dav {
                 let xml = self.read_xml(body).await?;
                 library::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
             }
+            Verb::LockByHand(kind) => user_lock::lock(self, &asked, *kind).await,
+            Verb::UnlockByHand => user_lock::unlock(self, &asked).await,
             Verb::Unlock(token) => library::unlock(self, &asked, token).await,
         }
     }
@@ -205,6 +223,12 @@ impl Dav {
             set("oc-etag", etag);
         }
     }
+}
+
+/// Returns whether a header says yes.
+fn says_true(headers: &HeaderMap, name: &str) -> bool {
+    let value = headers.get(name).map(HeaderValue::as_bytes);
+    value.is_some_and(|value| value.eq_ignore_ascii_case(b"true") || value == b"1")
 }
 
 /// Returns an answer without a body.

@@ -17,7 +17,9 @@ pub mod error;
 mod locks;
 mod permissions;
 pub mod precondition;
+mod trash;
 mod upload;
+mod versions;
 
 use std::sync::Arc;
 
@@ -27,17 +29,21 @@ use crate::store::chunks::ChunkStore;
 use crate::store::metadata::MetadataStore;
 
 pub use crate::clock::Timestamp;
+pub use crate::files::arrange::PropertyChange;
 pub use crate::files::browse::Listing;
 pub use crate::files::download::Download;
 pub use crate::files::locks::LockRequest;
 pub use crate::files::permissions::Rights;
+pub use crate::files::trash::InTrash;
 pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
+pub use crate::store::metadata::locks::HandLock;
 pub use crate::store::metadata::records::Committed;
 pub use crate::store::metadata::records::Entry;
 pub use crate::store::metadata::records::ListingWants;
 pub use crate::store::metadata::records::Lock;
+pub use crate::store::metadata::records::LockKind;
 pub use crate::store::metadata::records::Node;
 pub use crate::store::metadata::records::NodeId;
 pub use crate::store::metadata::records::NodeKind;
@@ -45,6 +51,8 @@ pub use crate::store::metadata::records::Property;
 pub use crate::store::metadata::records::PropertyPatch;
 pub use crate::store::metadata::records::QuotaState;
 pub use crate::store::metadata::records::SpaceId;
+pub use crate::store::metadata::trash::TrashEntry;
+pub use crate::store::metadata::versions::Version;
 
 /// The rules' settings.
 #[derive(Debug, Clone)]
@@ -53,6 +61,8 @@ pub struct FilesSettings {
     pub quota_default_bytes: Option<u64>,
     /// The longest lock, in seconds.
     pub lock_timeout_max_seconds: i64,
+    /// How long a lock by hand lasts, in seconds.
+    pub hand_lock_seconds: i64,
     /// Locks that one account may hold.
     pub locks_per_account_max: u64,
     /// Dead properties of one node together, in bytes.
@@ -64,6 +74,7 @@ impl Default for FilesSettings {
         Self {
             quota_default_bytes: Some(100_000_000_000),
             lock_timeout_max_seconds: 24 * 3_600,
+            hand_lock_seconds: 30 * 60,
             locks_per_account_max: 10_000,
             property_bytes_max: 256 << 10,
         }

@@ -231,6 +231,7 @@ impl Fixture {
             .write(Delete {
                 change: self.change(0),
                 path: path(at),
+                for_good: false,
                 precondition,
             })
             .await
@@ -376,6 +377,8 @@ async fn a_request_waits_for_the_database_once_or_twice() {
                 locks: true,
                 checksums: true,
                 quota: true,
+                favorites_of: Some(UserId(1)),
+                tags: true,
             },
             with_children: true,
             now: f.change(0).now,
@@ -618,6 +621,7 @@ async fn a_lock_below_keeps_the_tree_in_place_until_it_ends() {
     let later = Delete {
         change: f.change(101),
         path: path("a"),
+        for_good: false,
         precondition,
     };
     f.store.write(later).await.unwrap();

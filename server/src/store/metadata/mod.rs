@@ -23,6 +23,7 @@ pub mod feed;
 pub mod history;
 pub mod jobs;
 pub mod locks;
+pub mod marks;
 pub mod migrate;
 pub mod nodes;
 pub mod packs;
@@ -36,10 +37,12 @@ pub mod secret_mark;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trash;
 pub mod tree;
 pub mod turn;
 pub mod tx;
 pub mod upload;
+pub mod versions;
 pub(crate) mod walk;
 
 use std::future::Future;
