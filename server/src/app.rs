@@ -433,6 +433,8 @@ fn files_settings(settings: &Settings) -> FilesSettings {
         lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
         hand_lock_seconds: i64::from(limits.hand_lock_minutes.get()) * 60,
         locks_per_account_max: u64::from(limits.locks_per_account_max.get()),
+        search_nodes_max: limits.search_nodes_max.get() as usize,
+        tags_max: u64::from(limits.tags_per_space_max.get()),
         property_bytes_max: limits.properties_max.bytes(),
     }
 }

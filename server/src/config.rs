@@ -745,6 +745,10 @@ section! {
         hand_lock_minutes: Number<1, 525_600> = Number::new(30),
         /// Locks that one account may hold.
         locks_per_account_max: Number<1, 10_000_000> = Number::new(10_000),
+        /// Files and folders that one search looks at; a space with more is searched as far as that.
+        search_nodes_max: Number<1_000, 1_000_000_000> = Number::new(1_000_000),
+        /// Tags that one space may have.
+        tags_per_space_max: Number<1, 1_000_000> = Number::new(1_000),
         /// Properties of one file or folder together.
         properties_max: ByteSize = ByteSize::from_bytes(256 << 10),
     }

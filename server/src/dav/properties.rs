@@ -417,7 +417,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
     let is_folder = node.is_folder();
     match live {
         Live::ResourceType if is_folder => out.push_str("<d:collection/>"),
-        Live::ResourceType | Live::ShareTypes => {}
+        Live::ResourceType | Live::ShareTypes | Live::MountType => {}
         Live::ContentLength | Live::ContentType if is_folder => return false,
         Live::ContentLength | Live::Size => push_number(out, node.size_bytes),
         Live::ContentType => out.push_str(&content_type_of(&node.name)),
@@ -458,7 +458,6 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         Live::OwnerId => push_escaped(out, &facts.owner),
         Live::OwnerDisplayName => push_escaped(out, &facts.owner_shown),
         Live::DataFingerprint if node.parent.is_none() => out.push_str(&facts.fingerprint),
-        Live::DataFingerprint => return false,
         Live::IsMountRoot => out.push_str("false"),
         Live::HasPreview => {
             out.push_str(if !is_folder && may_have_preview(&node.name) {
@@ -469,7 +468,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         }
         Live::CreationTime => push_number(out, node.ctime.seconds()),
         Live::ContainedFiles if is_folder => push_number(out, node.tree_files),
-        Live::ContainedFiles => return false,
+        Live::DataFingerprint | Live::ContainedFiles => return false,
         Live::Favorite => out.push(if entry.is_favorite { '1' } else { '0' }),
         Live::Tags => push_tags(out, "oc:tag", &entry.tags),
         Live::SystemTags => push_tags(out, "nc:system-tag", &entry.tags),
@@ -481,7 +480,6 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
             "[&quot;read&quot;]"
         }),
         Live::ShareAttributes => out.push_str("[]"),
-        Live::MountType => {}
         Live::Locked
         | Live::LockOwner
         | Live::LockOwnerShown

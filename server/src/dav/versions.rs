@@ -54,7 +54,7 @@ pub(crate) async fn serve(
             .map_err(|_no_number| RequestFault::Outside)
     };
     match (request.method.as_str(), rest) {
-        ("PROPFIND", [] | ["versions"] | ["restore"]) => {
+        ("PROPFIND", [] | ["versions" | "restore"]) => {
             let names = Names::of(&parse_propfind(&request.body)?, &["d:resourcetype"]);
             let own = caller.name.as_ref();
             let place: Vec<&str> = ["versions", own].iter().chain(rest).copied().collect();
@@ -135,20 +135,17 @@ async fn list(
             write_version(tag, out, (&node, version), (own, &dav.settings.instance))
         });
     };
-    match only {
-        Some(number) => {
-            let version = versions.iter().find(|version| version.number == number);
-            write(&mut out, version.ok_or(RequestFault::Outside)?);
-        }
-        None => {
-            names.write(&mut out, &base, |tag, out| {
-                write_collection(tag, out, &file)
-            });
-            if request.has_children()? {
-                for version in &versions {
-                    write(&mut out, version);
-                }
-            }
+    if let Some(number) = only {
+        let version = versions.iter().find(|version| version.number == number);
+        write(&mut out, version.ok_or(RequestFault::Outside)?);
+        return Ok(multistatus(&out));
+    }
+    names.write(&mut out, &base, |tag, out| {
+        write_collection(tag, out, &file)
+    });
+    if request.has_children()? {
+        for version in &versions {
+            write(&mut out, version);
         }
     }
     Ok(multistatus(&out))

@@ -17,6 +17,7 @@ pub mod error;
 mod locks;
 mod permissions;
 pub mod precondition;
+pub mod search;
 mod trash;
 mod upload;
 mod versions;
@@ -39,6 +40,7 @@ pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
 pub use crate::store::metadata::locks::HandLock;
+pub use crate::store::metadata::marks::Tag;
 pub use crate::store::metadata::records::Committed;
 pub use crate::store::metadata::records::Entry;
 pub use crate::store::metadata::records::ListingWants;
@@ -65,6 +67,10 @@ pub struct FilesSettings {
     pub hand_lock_seconds: i64,
     /// Locks that one account may hold.
     pub locks_per_account_max: u64,
+    /// Nodes that one search looks at.
+    pub search_nodes_max: usize,
+    /// Tags that one space may have.
+    pub tags_max: u64,
     /// Dead properties of one node together, in bytes.
     pub property_bytes_max: u64,
 }
@@ -76,6 +82,8 @@ impl Default for FilesSettings {
             lock_timeout_max_seconds: 24 * 3_600,
             hand_lock_seconds: 30 * 60,
             locks_per_account_max: 10_000,
+            search_nodes_max: 1_000_000,
+            tags_max: 1_000,
             property_bytes_max: 256 << 10,
         }
     }

@@ -1,8 +1,7 @@
 //! What clients of the Nextcloud family rely on beside plain WebDAV, by requests written by hand.
 
+mod favorites;
 mod locks;
 mod properties;
-mod search;
-mod tags;
 mod trash;
 mod versions;

@@ -736,7 +736,7 @@ impl CreateLock {
         for (index, lock) in covering(tx, &found.nodes, change.now).await? {
             // Who locked a file by hand may open it in a program that locks it as well.
             let is_own_hand = lock.kind == LockKind::Hand && lock.owner == change.actor;
-            if !is_own_hand && !(lock.shared && self.shared) {
+            if !(is_own_hand || lock.shared && self.shared) {
                 let path = prefix(&self.path, index);
                 return Err(Refusal::LockConflict { path }.into());
             }

@@ -33,6 +33,7 @@ pub mod postgres;
 pub mod precondition;
 pub mod records;
 pub mod redirections;
+pub mod search;
 pub mod secret_mark;
 pub mod sqlite;
 #[cfg(test)]
