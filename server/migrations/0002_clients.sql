@@ -60,7 +60,7 @@ CREATE INDEX favorite_node ON favorite(node_id);
 CREATE TABLE tag (id {INT} PRIMARY KEY, space_id {INT} NOT NULL, name {TEXT} NOT NULL, fold {TEXT} NOT NULL);
 CREATE UNIQUE INDEX tag_fold ON tag(space_id, fold);
 CREATE TABLE node_tag (node_id {INT} NOT NULL, tag_id {INT} NOT NULL, PRIMARY KEY (node_id, tag_id));
-CREATE INDEX node_tag_tag ON node_tag(tag_id);
+CREATE INDEX node_tag_tag ON node_tag(tag_id, node_id);
 
 ALTER TABLE lock ADD COLUMN kind {INT};        -- NULL: by WebDAV; 0 by hand, 1 by an application, 2 by a token
 ALTER TABLE lock ADD COLUMN at {INT};          -- when it was made

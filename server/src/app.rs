@@ -51,6 +51,7 @@ use crate::store::chunks::S3Settings;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
+use crate::store::metadata::backup::ReadFingerprint;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::history::ReadSetting;
 use crate::store::metadata::migrate::MOVED_TO;
@@ -400,8 +401,10 @@ impl App {
             ground.clock.clone(),
             files_settings(settings),
         ));
+        let fingerprint = ground.metadata.read(ReadFingerprint).await?;
         let dav_settings = DavSettings {
             instance: ground.secret.instance(),
+            fingerprint: fingerprint.unwrap_or_default(),
             ..DavSettings::default()
         };
         let dav = Arc::new(Dav::new(Arc::clone(&files), dav_settings));
@@ -459,7 +462,10 @@ fn files_settings(settings: &Settings) -> FilesSettings {
     FilesSettings {
         quota_default_bytes: quota_default_bytes(settings),
         lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
+        hand_lock_seconds: i64::from(limits.hand_lock_minutes.get()) * 60,
         locks_per_account_max: u64::from(limits.locks_per_account_max.get()),
+        search_nodes_max: limits.search_nodes_max.get() as usize,
+        tags_max: u64::from(limits.tags_per_space_max.get()),
         property_bytes_max: limits.properties_max.bytes(),
         parts_abandoned_seconds: i64::from(uploads.abandoned_after_hours.get()) * 3_600,
         parts_max: u64::from(uploads.parts_max.get()),

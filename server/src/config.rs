@@ -781,8 +781,14 @@ section! {
     Limits {
         /// The longest time for which a lock is given; a program renews its lock while it works.
         lock_timeout_max_seconds: Number<60, 31_536_000> = Number::new(86_400),
+        /// Minutes for which a file that somebody locks in a sync client stays locked; locking again begins anew.
+        hand_lock_minutes: Number<1, 525_600> = Number::new(30),
         /// Locks that one account may hold.
         locks_per_account_max: Number<1, 10_000_000> = Number::new(10_000),
+        /// Files and folders that one search looks at; a space with more is searched as far as that.
+        search_nodes_max: Number<1_000, 1_000_000_000> = Number::new(1_000_000),
+        /// Tags that one space may have.
+        tags_per_space_max: Number<1, 1_000_000> = Number::new(1_000),
         /// Properties of one file or folder together.
         properties_max: ByteSize = ByteSize::from_bytes(256 << 10),
     }

@@ -1,11 +1,16 @@
 //! Do clients of the Nextcloud family find what they ask beside WebDAV, and can people and devices sign in?
 
 mod devices;
+mod favorites;
+mod locks;
 mod ocs;
 mod pages;
 mod people;
+mod properties;
 mod sign_in;
+mod trash;
 mod uploads;
+mod versions;
 
 use nuage_tests::TestServer;
 use nuage_tests::browser::Browser;

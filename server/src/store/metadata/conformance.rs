@@ -71,12 +71,19 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::testing::Home;
+use crate::store::metadata::trash::DiscardTrash;
+use crate::store::metadata::trash::ListTrash;
+use crate::store::metadata::trash::PurgeDiscarded;
+use crate::store::metadata::trash::RestoreFromTrash;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::upload::CommitUpload;
+use crate::store::metadata::versions::DeleteVersion;
+use crate::store::metadata::versions::ListVersions;
+use crate::store::metadata::versions::RestoreVersion;
 
 struct MakeSpace;
 
@@ -251,6 +258,7 @@ impl Fixture {
             .write(Delete {
                 change: self.change(0),
                 path: path(at),
+                for_good: false,
                 precondition,
             })
             .await
@@ -396,6 +404,8 @@ async fn a_request_waits_for_the_database_once_or_twice() {
                 locks: true,
                 checksums: true,
                 quota: true,
+                favorites_of: Some(UserId(1)),
+                tags: true,
             },
             with_children: true,
             now: f.change(0).now,
@@ -638,6 +648,7 @@ async fn a_lock_below_keeps_the_tree_in_place_until_it_ends() {
     let later = Delete {
         change: f.change(101),
         path: path("a"),
+        for_good: false,
         precondition,
     };
     f.store.write(later).await.unwrap();
@@ -1009,6 +1020,98 @@ async fn whoever_follows_the_feed_has_the_present_tree() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_tree_that_comes_back_is_whole_for_those_who_read_the_feed_meanwhile() {
+    let on = Fixture::new().await;
+    on.mkdir("/d").await.unwrap();
+    on.mkdir("/d/e").await.unwrap();
+    on.put("/d/e/f", "1234").await.unwrap();
+    on.put("/d/g", "12").await.unwrap();
+    let id = on.find("/d/e/f").await.unwrap().id;
+    let etag = on.find("/d/e/f").await.unwrap().etag();
+    let before = whole_tree(&on).await;
+    let mut from_the_start = Follower::default();
+    from_the_start.catch_up(&on, 5).await;
+    on.rm("/d").await.unwrap();
+    let mut from_between = Follower::default();
+    from_between.catch_up(&on, 5).await;
+    from_the_start.catch_up(&on, 5).await;
+
+    let change = on.change(0);
+    let second = change.now.seconds();
+    let restore = RestoreFromTrash {
+        change,
+        name: "d".to_owned(),
+        second,
+    };
+    let (_, place) = on.store.write(restore).await.unwrap();
+    assert_eq!(place, path("/d"));
+    assert_eq!(whole_tree(&on).await, before);
+    let file = on.find("/d/e/f").await.unwrap();
+    assert_eq!((file.id, file.etag()), (id, etag));
+    for follower in [&mut from_the_start, &mut from_between] {
+        follower.catch_up(&on, 5).await;
+        assert_eq!(follower.tree(), before);
+    }
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_was_let_go_is_gone_and_leaves_the_sums_right() {
+    let on = Fixture::new().await;
+    on.put("/a", "1234").await.unwrap();
+    on.put("/a", "12").await.unwrap();
+    on.put("/b", "123").await.unwrap();
+    on.rm("/a").await.unwrap();
+    on.rm("/b").await.unwrap();
+    let space = on.space;
+    let after = (Timestamp(0), NodeId(0));
+    let listed = on.store.read(ListTrash { space, after }).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let only = Some(listed[0].node.id);
+    let discard = DiscardTrash { space, only };
+    assert_eq!(on.store.write(discard).await.unwrap(), 1);
+    let listed = on.store.read(ListTrash { space, after }).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    on.assert_sound().await;
+    let now = on.change(0).now;
+    while on.store.write(PurgeDiscarded { space, now }).await.unwrap() {}
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_version_comes_back_and_another_goes_with_right_sums() {
+    let on = Fixture::new().await;
+    for text in ["1", "22", "", "333"] {
+        on.put("/a", text).await.unwrap();
+    }
+    let node = on.find("/a").await.unwrap().id;
+    let space = on.space;
+    let list = || on.store.read(ListVersions { space, node });
+    let (_, versions) = list().await.unwrap();
+    let sizes: Vec<_> = versions.iter().map(|version| version.size_bytes).collect();
+    assert_eq!(sizes, [0, 2, 1]);
+    let restore = RestoreVersion {
+        change: on.change(1),
+        node,
+        number: versions[1].number,
+        precondition: Precondition::default(),
+    };
+    on.store.write(restore).await.unwrap();
+    assert_eq!(on.text("/a").await, "22");
+    let delete = DeleteVersion {
+        space,
+        node,
+        number: versions[2].number,
+        now: on.change(2).now,
+    };
+    on.store.write(delete).await.unwrap();
+    let (_, versions) = list().await.unwrap();
+    let sizes: Vec<_> = versions.iter().map(|version| version.size_bytes).collect();
+    assert_eq!(sizes, [3, 0, 2]);
+    on.assert_sound().await;
 }
 
 /// Does one of many things to a space at a place that others use as well.
