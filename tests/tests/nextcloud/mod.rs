@@ -7,6 +7,7 @@ mod ocs;
 mod pages;
 mod people;
 mod properties;
+mod push;
 mod sign_in;
 mod trash;
 mod uploads;
