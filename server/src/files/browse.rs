@@ -15,6 +15,7 @@ use crate::identity::Quota;
 use crate::identity::SpaceUse;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::browse::FindNode;
+use crate::store::metadata::browse::FindPath;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
 use crate::store::metadata::browse::OpenListing;
@@ -156,6 +157,15 @@ impl Files {
         let root = NodePath::root();
         let space = Self::permit_reading(caller, &root)?;
         self.metadata.watch(space).await.map_err(at(&root))
+    }
+
+    /// Returns the path of a node that the caller may see; not of one in the trash.
+    pub async fn path_of(&self, caller: &Caller, node: NodeId) -> FilesResult<NodePath> {
+        let root = NodePath::root();
+        let space = Self::permit_reading(caller, &root)?;
+        let find = FindPath { space, node };
+        let found = self.metadata.read(find).await.map_err(at(&root))?;
+        found.ok_or(FilesError::NotFound { path: root })
     }
 
     /// Tests a precondition as it stands now, for requests that change nothing.

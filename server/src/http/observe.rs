@@ -166,7 +166,7 @@ impl Record {
             number,
             began: Instant::now(),
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: without_secret(request.uri().path()),
             peer,
             notes: None,
             status: None,
@@ -226,6 +226,15 @@ impl Drop for Record {
             millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             is_cut,
         );
+    }
+}
+
+/// Returns a path as the log may show it: a link that opens a file is a secret.
+fn without_secret(path: &str) -> String {
+    const LINK: &str = "/remote.php/direct/";
+    match path.split_once(LINK) {
+        Some((before, _)) => format!("{before}{LINK}…"),
+        None => path.to_owned(),
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod capabilities;
 mod ocs;
+mod previews;
 mod push;
 mod users;
 
@@ -45,6 +46,7 @@ use crate::identity::error::IdentityError;
 use crate::nextcloud::ocs::Envelope;
 use crate::nextcloud::ocs::Fault;
 use crate::nextcloud::push::Push;
+use crate::previews::Previews;
 
 pub use crate::nextcloud::push::PushSettings;
 
@@ -58,6 +60,8 @@ pub struct NextcloudSettings {
     pub version: String,
     /// The largest part of a file that clients shall send, in bytes.
     pub upload_part_bytes: u64,
+    /// How long a link to one file holds, in seconds.
+    pub direct_link_seconds: i64,
     /// Who may listen, and how often they are told.
     pub push: PushSettings,
 }
@@ -66,6 +70,7 @@ pub struct NextcloudSettings {
 pub struct Nextcloud {
     identity: Arc<Identity>,
     files: Arc<Files>,
+    previews: Arc<Previews>,
     settings: NextcloudSettings,
     push: Arc<Push>,
 }
@@ -107,7 +112,12 @@ type Answered = (Response<Body>, Option<Caller>);
 
 impl Nextcloud {
     /// Builds the service over the core.
-    pub fn new(identity: Arc<Identity>, files: Arc<Files>, settings: NextcloudSettings) -> Self {
+    pub fn new(
+        identity: Arc<Identity>,
+        files: Arc<Files>,
+        previews: Arc<Previews>,
+        settings: NextcloudSettings,
+    ) -> Self {
         let push = Push::new(
             Arc::clone(&identity),
             Arc::clone(&files),
@@ -116,6 +126,7 @@ impl Nextcloud {
         Self {
             identity,
             files,
+            previews,
             settings,
             push,
         }
@@ -124,7 +135,13 @@ impl Nextcloud {
     /// Returns whether a path (without `/index.php`) belongs here.
     pub fn owns(path: &str) -> bool {
         const WHOLE: [&str; 4] = ["/status.php", "/204", "/push/ws", "/.well-known/webdav"];
-        const TREES: [&str; 4] = ["/ocs/v1.php/", "/ocs/v2.php/", "/apps/", "/core/"];
+        const TREES: [&str; 5] = [
+            "/ocs/v1.php/",
+            "/ocs/v2.php/",
+            "/apps/",
+            "/core/",
+            previews::DIRECT,
+        ];
         WHOLE.contains(&path) || TREES.iter().any(|tree| path.starts_with(tree))
     }
 
@@ -136,7 +153,10 @@ impl Nextcloud {
             "/.well-known/webdav" => (moved("/remote.php/dav/"), None),
             "/push/ws" => (self.push.open(&mut visit), None),
             "/apps/notify_push/pre_auth" => self.pre_authenticate(&visit).await,
+            path if previews::asks_for_link(path) => self.give_link(visit).await,
             path if path.starts_with("/ocs/") => self.serve_ocs(&visit).await,
+            path if path.starts_with(previews::DIRECT) => self.serve_link(&visit).await,
+            path if previews::is_preview(path) => self.serve_preview(&visit).await,
             _ => (nothing(), None),
         }
     }

@@ -15,6 +15,7 @@ use crate::store::metadata::locks::SpaceLocks;
 use crate::store::metadata::locks::read_lock;
 use crate::store::metadata::nodes::NODE_COLUMNS;
 use crate::store::metadata::nodes::effective_quota;
+use crate::store::metadata::nodes::path_of;
 use crate::store::metadata::nodes::read_node;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
@@ -51,6 +52,24 @@ impl Operation for FindNode {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Node>> {
         Ok(walk(tx, self.space, &self.path).await?.target().cloned())
+    }
+}
+
+/// Finds the path of a node.
+#[derive(Debug)]
+pub struct FindPath {
+    /// The space.
+    pub space: SpaceId,
+    /// The node.
+    pub node: NodeId,
+}
+
+impl Operation for FindPath {
+    /// `None`: there is no such node in the space, or it is in the trash.
+    type Output = Option<NodePath>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<NodePath>> {
+        path_of(tx, self.space, self.node).await
     }
 }
 
