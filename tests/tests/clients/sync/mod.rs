@@ -127,6 +127,18 @@ impl<'s> Device<'s> {
         set_modified(&path, SystemTime::now() - back);
     }
 
+    /// Lets the time pass that the client waits before it tries again what has failed.
+    pub(crate) fn forget_failures(&self) {
+        for entry in fs::read_dir(&self.folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with(".sync_") && name.ends_with(".db") {
+                let journal = rusqlite::Connection::open(&path).unwrap();
+                journal.execute("DELETE FROM blacklist", ()).unwrap();
+            }
+        }
+    }
+
     /// Returns what the folder holds, without what the client keeps in it.
     pub(crate) fn tree(&self) -> BTreeMap<String, Held> {
         let mut tree = BTreeMap::new();

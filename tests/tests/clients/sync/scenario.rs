@@ -160,8 +160,8 @@ fn two_devices(client: Client) {
 fn gets(client: Client, files: usize) -> usize {
     files
         + match client {
-            // status.php, capabilities, user.
-            Client::Nextcloud => 3,
+            // status.php, capabilities, user, and the channel on which changes are told.
+            Client::Nextcloud => 4,
             // capabilities, user.
             Client::Owncloud => 2,
         }

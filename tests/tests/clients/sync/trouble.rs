@@ -164,6 +164,7 @@ fn a_server_that_is_killed_in_mid_upload_goes_on_where_it_was() {
             folder,
             written: Cell::new(0),
         };
+        device.forget_failures();
         device.sync().well();
         assert!(alice.get("/big.bin").send().body == content);
         let sent = front.received_bytes() - before;
