@@ -8,6 +8,7 @@
 //! | `abuse` | does bad input leave the server alive, small and silent? |
 //! | `cost` | does anything become slower as folders fill? |
 //! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
+//! | `nextcloud` | does the server say to clients of the Nextcloud family what they expect? |
 //! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
 
@@ -23,6 +24,7 @@ mod clients;
 mod cost;
 mod dav;
 mod deployment;
+mod nextcloud;
 mod servers;
 mod storage;
 mod tidy;

@@ -171,3 +171,49 @@ pub(super) fn only_files(file: Option<&Path>) -> Result<(), Unconfined> {
     }
     rules.restrict_self().map(drop).map_err(unconfined)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    // Filters and rules are those of the thread that asks for them, so each test confines one of its own.
+
+    #[test]
+    fn a_foreign_program_reads_its_file_and_reaches_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (given, other) = (folder.path().join("given"), folder.path().join("other"));
+        for file in [&given, &other] {
+            std::fs::write(file, "x").unwrap();
+        }
+        let confined = thread::spawn(move || {
+            only_files(Some(&given)).unwrap();
+            no_network().unwrap();
+            assert!(TcpListener::bind("127.0.0.1:0").is_err());
+            assert!(File::open(&given).is_ok());
+            assert!(File::open("/usr/bin/env").is_ok());
+            // A kernel without Landlock leaves these to the account that the server runs as.
+            let is_known = std::fs::read_to_string("/sys/kernel/security/lsm");
+            if is_known.is_ok_and(|known| known.contains("landlock")) {
+                assert!(File::open(&other).is_err());
+                assert!(File::create(&given).is_err());
+            }
+        });
+        confined.join().unwrap();
+    }
+
+    #[test]
+    fn a_worker_can_only_compute() {
+        let confined = thread::spawn(|| {
+            only_compute().unwrap();
+            let numbers: Vec<u64> = (0..100_000).collect();
+            let opened = File::open("/etc/hostname").map_err(|error| error.kind());
+            let bound = TcpListener::bind("127.0.0.1:0").map(drop);
+            (numbers.iter().sum::<u64>(), opened.is_err(), bound.is_err())
+        });
+        assert_eq!(confined.join().unwrap(), (4_999_950_000, true, true));
+    }
+}
