@@ -12,9 +12,14 @@ CREATE INDEX session_until ON session(until);
 CREATE TABLE device_login (
   poll_hash {BLOB} PRIMARY KEY, page_hash {BLOB} NOT NULL, device {TEXT} NOT NULL, until {INT} NOT NULL,
   account_id {INT},                     -- who consented
-  sealed {BLOB});                       -- the app password, encrypted under the poll token
+  sealed {BLOB});                       -- before consent: the key to seal with, encrypted under the page's token;
+                                        -- after it: the app password, encrypted under a key that the poll token yields
 CREATE UNIQUE INDEX device_login_page ON device_login(page_hash);
 CREATE INDEX device_login_until ON device_login(until);
+CREATE INDEX device_login_account ON device_login(account_id) WHERE account_id IS NOT NULL;
+
+-- People may sign in with their address of mail.
+CREATE INDEX account_email ON account(lower(email)) WHERE state < 2;
 
 -- A permission for one use within seconds or hours: to open the push channel, to read one file.
 CREATE TABLE ticket (
@@ -31,6 +36,7 @@ CREATE TABLE upload (
   id {INT} PRIMARY KEY, account_id {INT} NOT NULL, space_id {INT} NOT NULL, name {TEXT} NOT NULL,
   total {INT},                          -- bytes announced; NULL: not announced
   replaces {INT} NOT NULL,              -- bytes of the file that it is to replace
+  former {INT},                         -- that file's content; it may go meanwhile
   profile {INT} NOT NULL,               -- how its parts are cut
   received {INT} NOT NULL DEFAULT 0,    -- bytes of its parts
   parts {INT} NOT NULL DEFAULT 0,
@@ -54,7 +60,7 @@ CREATE INDEX favorite_node ON favorite(node_id);
 CREATE TABLE tag (id {INT} PRIMARY KEY, space_id {INT} NOT NULL, name {TEXT} NOT NULL, fold {TEXT} NOT NULL);
 CREATE UNIQUE INDEX tag_fold ON tag(space_id, fold);
 CREATE TABLE node_tag (node_id {INT} NOT NULL, tag_id {INT} NOT NULL, PRIMARY KEY (node_id, tag_id));
-CREATE INDEX node_tag_tag ON node_tag(tag_id);
+CREATE INDEX node_tag_tag ON node_tag(tag_id, node_id);
 
 ALTER TABLE lock ADD COLUMN kind {INT};        -- NULL: by WebDAV; 0 by hand, 1 by an application, 2 by a token
 ALTER TABLE lock ADD COLUMN at {INT};          -- when it was made

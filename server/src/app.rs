@@ -26,12 +26,14 @@ use crate::clock::Clock;
 use crate::config::ChunksPlace;
 use crate::config::MetadataPlace;
 use crate::config::Settings;
+use crate::config::Words;
 use crate::dav::Dav;
 use crate::dav::DavSettings;
 use crate::files::Files;
 use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
+use crate::identity::SessionLife;
 use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::housekeeping::Retention;
 use crate::jobs::maintenance::Maintenance;
@@ -39,6 +41,7 @@ use crate::jobs::schedule::Periods;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::NextcloudSettings;
 use crate::nextcloud::PushSettings;
+use crate::nextcloud::Theme;
 use crate::previews::PreviewSettings;
 use crate::previews::Previews;
 use crate::size::ByteSize;
@@ -51,6 +54,7 @@ use crate::store::chunks::S3Settings;
 use crate::store::folder::DataFolder;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::backup::NameHistory;
+use crate::store::metadata::backup::ReadFingerprint;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::history::ReadSetting;
 use crate::store::metadata::migrate::MOVED_TO;
@@ -212,7 +216,8 @@ impl Ground {
             Arc::clone(&metadata),
             clock.clone(),
             &secret.derive(TOKEN_CONTEXT),
-        );
+        )
+        .with_session_life(session_life(settings));
         Ok(Self {
             folder,
             metadata,
@@ -399,16 +404,22 @@ impl App {
             ground.clock.clone(),
             files_settings(settings),
         ));
+        let previews = open_previews(&ground.folder, settings)?;
+        let fingerprint = ground.metadata.read(ReadFingerprint).await?;
         let dav_settings = DavSettings {
             instance: ground.secret.instance(),
+            fingerprint: fingerprint.unwrap_or_default(),
+            previewed: Arc::new(previews.kinds().clone()),
             ..DavSettings::default()
         };
-        let previews = open_previews(&ground.folder, settings)?;
         let dav = Arc::new(Dav::new(Arc::clone(&files), dav_settings));
         let nextcloud_settings = NextcloudSettings {
-            version: settings.nextcloud.version.as_str().to_owned(),
+            instance: ground.secret.instance(),
+            version: settings.nextcloud.version.0,
             upload_part_bytes: settings.nextcloud.upload_part.bytes(),
             direct_link_seconds: i64::from(settings.nextcloud.direct_link_hours.get()) * 3_600,
+            quota_default_bytes: quota_default_bytes(settings),
+            theme: theme(settings),
             push: PushSettings {
                 per_person_max: settings.push.per_person_max.get(),
                 channels_max: settings.push.channels_max.get(),
@@ -460,12 +471,33 @@ fn open_previews(folder: &DataFolder, settings: &Settings) -> Result<Arc<Preview
         .map_err(|source| file_error(&place, source))
 }
 
+fn session_life(settings: &Settings) -> SessionLife {
+    let session = &settings.session;
+    SessionLife {
+        idle_seconds: i64::from(session.idle_hours.get()) * 3_600,
+        seconds_max: i64::from(session.days_max.get()) * 86_400,
+    }
+}
+
+fn theme(settings: &Settings) -> Theme {
+    let theme = &settings.theme;
+    let slogan = theme.slogan.as_ref().map(Words::as_str);
+    Theme {
+        name: theme.name.as_str().to_owned(),
+        slogan: slogan.unwrap_or_default().to_owned(),
+        color: theme.color.to_string(),
+    }
+}
+
 fn files_settings(settings: &Settings) -> FilesSettings {
     let (limits, uploads) = (&settings.limits, &settings.uploads);
     FilesSettings {
         quota_default_bytes: quota_default_bytes(settings),
         lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
+        hand_lock_seconds: i64::from(limits.hand_lock_minutes.get()) * 60,
         locks_per_account_max: u64::from(limits.locks_per_account_max.get()),
+        search_nodes_max: limits.search_nodes_max.get() as usize,
+        tags_max: u64::from(limits.tags_per_space_max.get()),
         property_bytes_max: limits.properties_max.bytes(),
         parts_abandoned_seconds: i64::from(uploads.abandoned_after_hours.get()) * 3_600,
         parts_max: u64::from(uploads.parts_max.get()),

@@ -173,11 +173,13 @@ string_setting!(
     "\"folder\", or \"s3://bucket\" or \"s3://bucket/prefix\""
 );
 string_setting!(Region, "letters, digits and hyphens, such as \"eu-west-3\"");
-string_setting!(
-    ProductVersion,
-    "three numbers with dots, such as \"32.0.1\""
-);
 string_setting!(LogFormat, "\"text\" or \"json\"");
+string_setting!(ReleaseNumber, "three numbers, such as \"32.0.1\"");
+string_setting!(
+    Colour,
+    "a colour as six hexadecimal digits, such as \"#0b5cad\""
+);
+string_setting!(Words, "1 to 100 characters");
 string_setting!(
     LogLevel,
     "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""
@@ -311,43 +313,6 @@ impl std::str::FromStr for Region {
 }
 
 impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The version of another product: three numbers with dots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProductVersion(String);
-
-impl ProductVersion {
-    /// Returns the version, as `32.0.1`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for ProductVersion {
-    fn default() -> Self {
-        Self("32.0.1".to_owned())
-    }
-}
-
-impl std::str::FromStr for ProductVersion {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let numbers: Vec<&str> = text.split('.').collect();
-        let are_numbers = numbers.iter().all(|number| number.parse::<u16>().is_ok());
-        if numbers.len() == 3 && are_numbers {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(UnknownWord)
-        }
-    }
-}
-
-impl fmt::Display for ProductVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -559,6 +524,81 @@ impl fmt::Display for LogLevel {
     }
 }
 
+/// The number of a release, as `32.0.1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseNumber(pub [u16; 3]);
+
+impl std::str::FromStr for ReleaseNumber {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let numbers: Option<Vec<u16>> = text.split('.').map(|part| part.parse().ok()).collect();
+        let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
+        numbers.map(Self).ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for ReleaseNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([major, minor, micro]) = self;
+        write!(f, "{major}.{minor}.{micro}")
+    }
+}
+
+/// A colour of the web, red, green and blue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Colour(pub [u8; 3]);
+
+impl std::str::FromStr for Colour {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let mut parts = [0; 3];
+        let digits = text.strip_prefix('#').ok_or(UnknownWord)?;
+        match hex::decode_to_slice(digits, &mut parts) {
+            Ok(()) => Ok(Self(parts)),
+            Err(_) => Err(UnknownWord),
+        }
+    }
+}
+
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", hex::encode(self.0))
+    }
+}
+
+/// A few words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(String);
+
+impl Words {
+    /// Returns the words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn nuage() -> Self {
+        Self("Nuage".to_owned())
+    }
+}
+
+impl std::str::FromStr for Words {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let is_valid =
+            (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        is_valid.then(|| Self(text.to_owned())).ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A setting with everything that people may want to know of it.
 #[derive(Debug, Clone)]
 pub struct Described {
@@ -741,20 +781,25 @@ section! {
     Limits {
         /// The longest time for which a lock is given; a program renews its lock while it works.
         lock_timeout_max_seconds: Number<60, 31_536_000> = Number::new(86_400),
+        /// Minutes for which a file that somebody locks in a sync client stays locked; locking again begins anew.
+        hand_lock_minutes: Number<1, 525_600> = Number::new(30),
         /// Locks that one account may hold.
         locks_per_account_max: Number<1, 10_000_000> = Number::new(10_000),
+        /// Files and folders that one search looks at; a space with more is searched as far as that.
+        search_nodes_max: Number<1_000, 1_000_000_000> = Number::new(1_000_000),
+        /// Tags that one space may have.
+        tags_per_space_max: Number<1, 1_000_000> = Number::new(1_000),
         /// Properties of one file or folder together.
         properties_max: ByteSize = ByteSize::from_bytes(256 << 10),
     }
 }
 
 section! {
-    /// What clients of the Nextcloud family are told and given.
+    /// What sync clients and phones of the Nextcloud family are told.
     Nextcloud {
-        /// The version of Nextcloud that the server says it is like. Mobile apps refuse one that is too old for them; raise
-        /// it when they do.
-        version: ProductVersion = ProductVersion::default(),
-        /// The largest part in which such a client sends a large file.
+        /// The release of Nextcloud that this server acts like. Clients warn, and later refuse, below a release that rises with time.
+        version: ReleaseNumber = ReleaseNumber([32, 0, 1]),
+        /// The largest part in which clients send a large file.
         upload_part: ByteSize = ByteSize::from_bytes(100 << 20),
         /// Hours for which a link holds that a client asks for to hand one file to a media player.
         direct_link_hours: Number<1, 720> = Number::new(8),
@@ -770,6 +815,18 @@ section! {
         channels_max: Number<0, 1_000_000> = Number::new(16_384),
         /// Milliseconds between two messages on one channel.
         pause_millis: Number<100, 60_000> = Number::new(1_000),
+    }
+}
+
+section! {
+    /// How the installation presents itself, in clients and on its pages.
+    Theme {
+        /// Its name.
+        name: Words = Words::nuage(),
+        /// What stands below the name.
+        slogan: Option<Words> = None,
+        /// The colour of what is pressed; white must be readable on it.
+        color: Colour = Colour([0x0b, 0x5c, 0xad]),
     }
 }
 
@@ -803,6 +860,16 @@ section! {
         work_seconds: Number<1, 600> = Number::new(20),
         /// Seconds for which a request waits for one. The work goes on without it, and the next request finds it.
         wait_seconds: Number<0, 60> = Number::new(4),
+    }
+}
+
+section! {
+    /// How long somebody stays signed in with a browser.
+    Session {
+        /// Hours without a visit after which a browser is asked to sign in again.
+        idle_hours: Number<1, 8_760> = Number::new(24),
+        /// Days after which it is asked in any case.
+        days_max: Number<1, 365> = Number::new(30),
     }
 }
 
@@ -881,6 +948,10 @@ pub struct Settings {
     pub previews: Previews,
     /// `[uploads]`
     pub uploads: Uploads,
+    /// `[theme]`
+    pub theme: Theme,
+    /// `[session]`
+    pub session: Session,
     /// `[history]`
     pub history: History,
     /// `[jobs]`
@@ -1020,8 +1091,21 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 11] = [
-    "http", "tls", "postgres", "s3", "storage", "limits", "uploads", "history", "jobs", "log",
+const SECTIONS: [&str; 15] = [
+    "http",
+    "tls",
+    "postgres",
+    "s3",
+    "storage",
+    "limits",
+    "nextcloud",
+    "theme",
+    "session",
+    "push",
+    "uploads",
+    "history",
+    "jobs",
+    "log",
     "metrics",
 ];
 
@@ -1072,6 +1156,8 @@ impl Settings {
             push: Push::take("push", &mut written),
             previews: Previews::take("previews", &mut written),
             uploads: Uploads::take("uploads", &mut written),
+            theme: Theme::take("theme", &mut written),
+            session: Session::take("session", &mut written),
             history: History::take("history", &mut written),
             jobs: Jobs::take("jobs", &mut written),
             log: Log::take("log", &mut written),
@@ -1124,6 +1210,8 @@ impl Settings {
         self.push.describe("push", &mut all);
         self.previews.describe("previews", &mut all);
         self.uploads.describe("uploads", &mut all);
+        self.theme.describe("theme", &mut all);
+        self.session.describe("session", &mut all);
         self.history.describe("history", &mut all);
         self.jobs.describe("jobs", &mut all);
         self.log.describe("log", &mut all);

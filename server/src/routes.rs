@@ -102,9 +102,6 @@ impl Routes {
         request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
         let path = without_front(request.uri().path());
-        if let Some(place) = DavPlace::of(path) {
-            return self.serve_dav(place, client, request).await;
-        }
         if Nextcloud::owns(path) {
             let visit = Visit {
                 path: path.to_owned(),
@@ -114,6 +111,9 @@ impl Routes {
                 request,
             };
             return self.nextcloud.serve(visit).await;
+        }
+        if let Some(place) = DavPlace::of(path) {
+            return self.serve_dav(place, client, request).await;
         }
         let response = match path {
             "/" => welcome(&self.base_url(peer, &request), &request),
@@ -136,7 +136,10 @@ impl Routes {
         let (parts, body) = request.into_parts();
         let caller = match authenticate(&self.identity, &parts.headers, client).await {
             Ok(caller) => caller,
-            Err(error) => return (refuse_while_sending(&parts, body, refuse(&error)), None),
+            Err(error) => {
+                let refusal = refuse(&error, &parts.headers);
+                return (refuse_while_sending(&parts, body, refusal), None);
+            }
         };
         let request = Request::from_parts(parts, body);
         let response = match place {

@@ -9,6 +9,7 @@
 //! * [`command`]: running `nuage-server user add …` and other programs.
 //! * [`http`]: HTTP/1.1 by hand, also such as no decent client would send.
 //! * [`user`]: requests of one signed-in person, in ten words.
+//! * [`browser`]: pages, cookies and forms, as somebody with a browser would use them.
 //! * [`multistatus`]: what a 207 says.
 //! * [`front`]: an address that outlives the server behind it, for sync clients.
 //! * [`data`]: bytes that can be made again from a seed; random choices that can be repeated.
@@ -24,6 +25,7 @@
     reason = "this is test code: a failed assumption must end the test there"
 )]
 
+pub mod browser;
 pub mod command;
 pub mod data;
 pub mod front;

@@ -3,12 +3,12 @@
 //! | suite | question |
 //! | --- | --- |
 //! | `dav` | does WebDAV say and do what it should, to the byte? |
+//! | `nextcloud` | do clients of the Nextcloud family find what they ask beside WebDAV, and can they sign in? |
 //! | `clients` | do real programs work? |
 //! | `storage` | is what was acknowledged still there after the worst? |
 //! | `abuse` | does bad input leave the server alive, small and silent? |
 //! | `cost` | does anything become slower as folders fill? |
 //! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
-//! | `nextcloud` | does the server say to clients of the Nextcloud family what they expect? |
 //! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
 

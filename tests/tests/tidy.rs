@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("files", &["clock", "store", "identity"]),
     ("previews", &["files"]),
     ("http", &["identity", "files"]),
-    ("dav", &["clock", "http", "identity", "files"]),
+    ("dav", &["clock", "http", "identity", "files", "previews"]),
     (
         "nextcloud",
         &["clock", "http", "identity", "files", "previews"],

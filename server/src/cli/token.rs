@@ -45,6 +45,13 @@ pub(super) enum Token {
         /// Its number, as `token list` shows it.
         id: i64,
     },
+    /// Ends an app password and asks its device, when it comes back, to delete the files that it holds.
+    Wipe {
+        /// Whose it is.
+        user: String,
+        /// Its number, as `token list` shows it.
+        id: i64,
+    },
 }
 
 /// An app password as it is printed.
@@ -58,6 +65,8 @@ struct PrintedToken {
     used_at: Option<String>,
     expires_at: Option<String>,
     revoked_at: Option<String>,
+    wipe_at: Option<String>,
+    wiped_at: Option<String>,
 }
 
 impl PrintedToken {
@@ -71,15 +80,20 @@ impl PrintedToken {
             used_at: token.used_at.map(moment),
             expires_at: token.expires_at.map(moment),
             revoked_at: token.revoked_at.map(moment),
+            wipe_at: token.wipe_at.map(moment),
+            wiped_at: token.wiped_at.map(moment),
         }
     }
 
     fn row(self) -> [String; 6] {
-        let state = match (&self.revoked_at, &self.expires_at) {
-            (Some(at), _) => format!("revoked {at}"),
-            (None, None) => "valid".to_owned(),
-            (None, Some(at)) if self.is_valid => format!("valid until {at}"),
-            (None, Some(at)) => format!("expired {at}"),
+        let ended = (&self.wiped_at, &self.wipe_at, &self.revoked_at);
+        let state = match (ended, &self.expires_at) {
+            ((Some(at), _, _), _) => format!("its files were deleted {at}"),
+            ((None, Some(at), _), _) => format!("to delete its files since {at}"),
+            ((None, None, Some(at)), _) => format!("revoked {at}"),
+            ((None, None, None), None) => "valid".to_owned(),
+            ((None, None, None), Some(at)) if self.is_valid => format!("valid until {at}"),
+            ((None, None, None), Some(at)) => format!("expired {at}"),
         };
         let rights = if self.read_only {
             "reads"
@@ -128,6 +142,7 @@ impl Token {
                 }
             }
             Self::Revoke { user, id } => identity.revoke_token(user, TokenId(*id)).await?,
+            Self::Wipe { user, id } => identity.wipe_token(user, TokenId(*id)).await?,
         }
         Ok(())
     }

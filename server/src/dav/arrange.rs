@@ -67,17 +67,23 @@ pub(crate) async fn copy(
     Ok(response)
 }
 
-/// Answers a DELETE (RFC 4918 section 9.6): the tree goes to the trash.
+/// Answers a DELETE (RFC 4918 section 9.6): the tree goes to the trash, or for good.
 pub(crate) async fn delete(
     dav: &Dav,
     asked: &Asked,
     depth: Option<Depth>,
+    for_good: bool,
 ) -> Result<Response<Body>, DavError> {
-    let request = &asked.request;
+    let (caller, request) = (&asked.caller, &asked.request);
+    let (path, precondition) = (&request.path, &request.precondition);
     require_whole_tree(dav, asked, depth).await?;
-    dav.files
-        .delete(&asked.caller, &request.path, &request.precondition)
-        .await?;
+    if for_good {
+        dav.files
+            .delete_for_good(caller, path, precondition)
+            .await?;
+    } else {
+        dav.files.delete(caller, path, precondition).await?;
+    }
     Ok(bare(StatusCode::NO_CONTENT))
 }
 

@@ -19,6 +19,7 @@
 //! OPTIONS, LOCK, UNLOCK and plain MKCOL go through the library dav-server ([`library`]),
 //! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
+mod answer;
 mod areas;
 mod arrange;
 mod error;
@@ -31,7 +32,10 @@ mod propfind;
 mod proppatch;
 mod put;
 pub mod request;
+mod trash;
 mod uploads;
+mod user_lock;
+mod versions;
 pub mod xml;
 
 use std::sync::Arc;
@@ -57,6 +61,7 @@ use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::http::language::Language;
 use crate::identity::Caller;
+use crate::previews::Kinds;
 
 pub use crate::dav::mount::Mount;
 
@@ -65,6 +70,10 @@ pub use crate::dav::mount::Mount;
 pub struct DavSettings {
     /// Ends every `oc:id`, the same for the life of an installation: `oc` and ten letters or digits.
     pub instance: String,
+    /// What sync clients compare to see that data was restored from a backup; empty: it never was.
+    pub fingerprint: String,
+    /// Which files have a preview.
+    pub previewed: Arc<Kinds>,
     /// The largest XML body, in bytes.
     pub xml_bytes_max: usize,
     /// Whether PROPFIND with Depth: infinity lists a whole tree (streamed), or is refused.
@@ -75,6 +84,8 @@ impl Default for DavSettings {
     fn default() -> Self {
         Self {
             instance: "ocnuage00000".to_owned(),
+            fingerprint: String::new(),
+            previewed: Arc::default(),
             xml_bytes_max: 1 << 20,
             may_list_everything: true,
         }
@@ -147,7 +158,7 @@ impl Dav {
         let mount = Mount {
             prefix: "/remote.php/dav".to_owned(),
         };
-        let answer = areas::serve(self, &caller, &parts, &mut body).await;
+        let answer = areas::serve(self, caller, &parts, &mut body).await;
         let mut response = answer.unwrap_or_else(|error| {
             tracing::debug!(%error, method = %parts.method, "a request beside the files was refused");
             let refusal = error.respond(&mount, language);
@@ -184,7 +195,10 @@ impl Dav {
                 let xml = self.read_xml(body).await?;
                 proppatch::mkcol(self, &asked, headers, &xml).await
             }
-            Verb::Delete(depth) => arrange::delete(self, &asked, *depth).await,
+            Verb::Delete(depth) => {
+                let for_good = says_true(headers, "x-nc-skip-trashbin");
+                arrange::delete(self, &asked, *depth, for_good).await
+            }
             Verb::Copy(transfer) => arrange::copy(self, &asked, transfer).await,
             Verb::Move(transfer) => arrange::move_node(self, &asked, transfer).await,
             Verb::Lock {
@@ -194,6 +208,8 @@ impl Dav {
                 let xml = self.read_xml(body).await?;
                 library::lock(self, &asked, (*deep, *timeout_seconds), &xml).await
             }
+            Verb::LockByHand(kind) => user_lock::lock(self, &asked, *kind).await,
+            Verb::UnlockByHand => user_lock::unlock(self, &asked).await,
             Verb::Unlock(token) => library::unlock(self, &asked, token).await,
         }
     }
@@ -224,6 +240,12 @@ impl Dav {
             set("oc-etag", etag);
         }
     }
+}
+
+/// Returns whether a header says yes.
+fn says_true(headers: &HeaderMap, name: &str) -> bool {
+    let value = headers.get(name).map(HeaderValue::as_bytes);
+    value.is_some_and(|value| value.eq_ignore_ascii_case(b"true") || value == b"1")
 }
 
 /// Returns an answer without a body.

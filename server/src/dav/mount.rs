@@ -124,7 +124,8 @@ pub(crate) fn push_segment(href: &mut String, name: &str) {
     href.extend(utf8_percent_encode(name, SEGMENT));
 }
 
-fn decode(segment: &str) -> Result<String, UrlFault> {
+/// Returns what a segment of a URL names.
+pub(crate) fn decode(segment: &str) -> Result<String, UrlFault> {
     let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !segment.split('%').skip(1).all(is_escape) {
         return Err(UrlFault::BadEscape);

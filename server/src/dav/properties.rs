@@ -6,6 +6,7 @@
 //! some megabytes of text, and this is the loop that writes them.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::dav::mount::push_segment;
 use crate::dav::xml::DAV;
@@ -15,20 +16,28 @@ use crate::dav::xml::push_escaped;
 use crate::files::Entry;
 use crate::files::ListingWants;
 use crate::files::Lock;
+use crate::files::LockKind;
 use crate::files::QuotaState;
 use crate::files::Rights;
 use crate::files::Timestamp;
 use crate::http::download::content_type_of;
+use crate::identity::Caller;
+use crate::previews::Kinds;
 
 /// The namespace of ownCloud's properties.
-const OC: &str = "http://owncloud.org/ns";
+pub(crate) const OC: &str = "http://owncloud.org/ns";
 /// The namespace of Nextcloud's properties.
-const NC: &str = "http://nextcloud.org/ns";
+pub(crate) const NC: &str = "http://nextcloud.org/ns";
+/// The namespace of sharing by OCS.
+const OCS: &str = "http://open-collaboration-services.org/ns";
+/// The namespace of sharing between servers.
+const OCM: &str = "http://open-cloud-mesh.org/ns";
 
 /// What opens every multistatus: the prefixes that the table's tags use.
 pub(crate) const MULTISTATUS: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
     <d:multistatus xmlns:d=\"DAV:\" xmlns:oc=\"http://owncloud.org/ns\" \
-    xmlns:nc=\"http://nextcloud.org/ns\">";
+    xmlns:nc=\"http://nextcloud.org/ns\" xmlns:ocs=\"http://open-collaboration-services.org/ns\" \
+    xmlns:ocm=\"http://open-cloud-mesh.org/ns\">";
 /// What closes it.
 pub(crate) const MULTISTATUS_END: &str = "</d:multistatus>\n";
 
@@ -59,7 +68,36 @@ enum Live {
     HasPreview,
     CreationTime,
     ContainedFiles,
+    Favorite,
+    Tags,
+    SystemTags,
+    Comments,
+    SharePermissions,
+    ShareRights,
+    ShareAttributes,
+    MountType,
+    IsEncrypted,
+    Locked,
+    LockOwner,
+    LockOwnerShown,
+    LockOwnerType,
+    LockEditor,
+    LockTime,
+    LockTimeout,
+    LockToken,
 }
+
+/// The properties by which sync clients show locks.
+const LOCKS: &[Live] = &[
+    Live::Locked,
+    Live::LockOwner,
+    Live::LockOwnerShown,
+    Live::LockOwnerType,
+    Live::LockEditor,
+    Live::LockTime,
+    Live::LockTimeout,
+    Live::LockToken,
+];
 
 /// A row of the table.
 #[derive(Debug)]
@@ -111,6 +149,24 @@ table! {
     HasPreview NC "nc" "has-preview" false
     CreationTime NC "nc" "creation_time" false
     ContainedFiles NC "nc" "contained-file-count" false
+    Favorite OC "oc" "favorite" false
+    Tags OC "oc" "tags" false
+    SystemTags NC "nc" "system-tags" false
+    Comments OC "oc" "comments-count" false
+    Comments OC "oc" "comments-unread" false
+    SharePermissions OCS "ocs" "share-permissions" false
+    ShareRights OCM "ocm" "share-permissions" false
+    ShareAttributes NC "nc" "share-attributes" false
+    MountType NC "nc" "mount-type" false
+    IsEncrypted NC "nc" "is-encrypted" false
+    Locked NC "nc" "lock" false
+    LockOwner NC "nc" "lock-owner" false
+    LockOwnerShown NC "nc" "lock-owner-displayname" false
+    LockOwnerType NC "nc" "lock-owner-type" false
+    LockEditor NC "nc" "lock-owner-editor" false
+    LockTime NC "nc" "lock-time" false
+    LockTimeout NC "nc" "lock-timeout" false
+    LockToken NC "nc" "lock-token" false
 }
 
 /// Returns whether the server alone says what this property is.
@@ -133,6 +189,10 @@ pub(crate) struct Facts {
     pub(crate) owner: String,
     /// The owner's name as people see it.
     pub(crate) owner_shown: String,
+    /// What the root tells after data was restored from a backup; else empty.
+    pub(crate) fingerprint: String,
+    /// Which files have a preview; a client then asks for it.
+    pub(crate) previewed: Arc<Kinds>,
     /// What the caller may do.
     pub(crate) rights: Rights,
     /// The space's quota, where the selection needs it.
@@ -206,12 +266,14 @@ impl Selection {
     }
 
     /// Returns what a listing must bring for these properties.
-    pub(crate) fn wants(&self) -> ListingWants {
+    pub(crate) fn wants(&self, caller: &Caller) -> ListingWants {
         ListingWants {
             properties: self.all_dead || self.items.iter().any(|i| matches!(i, Item::Dead(..))),
-            locks: self.has(&[Live::LockDiscovery]),
+            locks: self.has(&[Live::LockDiscovery]) || self.has(LOCKS),
             checksums: self.has(&[Live::Checksums]),
             quota: self.wants_quota(),
+            favorites_of: Some(caller.user).filter(|_| self.has(&[Live::Favorite])),
+            tags: self.has(&[Live::Tags, Live::SystemTags]),
         }
     }
 
@@ -299,18 +361,32 @@ impl Selection {
 }
 
 fn item_of(name: &XmlName) -> Item {
-    column_of(name).map_or_else(
-        || {
-            let mut empty = String::new();
-            let prefixes = [(DAV, "d:"), (OC, "oc:"), (NC, "nc:"), ("", "")];
-            match prefixes.iter().find(|(known, _)| *known == name.namespace) {
-                Some((_, prefix)) => push_empty(&mut empty, &format!("{prefix}{}", name.local)),
-                None => push_empty_dead(&mut empty, &name.namespace, &name.local),
-            }
-            Item::Dead(name.clone(), empty)
-        },
-        Item::Live,
-    )
+    column_of(name).map_or_else(|| Item::Dead(name.clone(), empty_element(name)), Item::Live)
+}
+
+/// Returns a name with the prefix that [`MULTISTATUS`] declares; `None`: of another namespace.
+pub(crate) fn tag_of(name: &XmlName) -> Option<String> {
+    let prefixes = [
+        (DAV, "d"),
+        (OC, "oc"),
+        (NC, "nc"),
+        (OCS, "ocs"),
+        (OCM, "ocm"),
+    ];
+    let (_, prefix) = prefixes
+        .iter()
+        .find(|(known, _)| *known == name.namespace)?;
+    Some(format!("{prefix}:{}", name.local))
+}
+
+/// Returns an element without content, for inside of [`MULTISTATUS`].
+pub(crate) fn empty_element(name: &XmlName) -> String {
+    let mut empty = String::new();
+    match tag_of(name) {
+        Some(tag) => push_empty(&mut empty, &tag),
+        None => push_empty_dead(&mut empty, &name.namespace, &name.local),
+    }
+    empty
 }
 
 fn push_empty(out: &mut String, tag: &str) {
@@ -334,7 +410,7 @@ pub(crate) fn push_empty_dead(out: &mut String, namespace: &str, local: &str) {
 }
 
 /// Writes a number, which a String always takes.
-fn push_number(out: &mut String, number: impl std::fmt::Display) {
+pub(crate) fn push_number(out: &mut String, number: impl std::fmt::Display) {
     let written = write!(out, "{number}");
     debug_assert!(written.is_ok(), "a String takes everything");
 }
@@ -345,7 +421,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
     let is_folder = node.is_folder();
     match live {
         Live::ResourceType if is_folder => out.push_str("<d:collection/>"),
-        Live::ResourceType | Live::ShareTypes => {}
+        Live::ResourceType | Live::ShareTypes | Live::MountType => {}
         Live::ContentLength | Live::ContentType if is_folder => return false,
         Live::ContentLength | Live::Size => push_number(out, node.size_bytes),
         Live::ContentType => out.push_str(&content_type_of(&node.name)),
@@ -370,7 +446,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
             }
         }
         Live::QuotaAvailable | Live::QuotaUsed => {
-            return is_folder && write_quota(out, live, facts.quota);
+            return is_folder && write_quota(out, live, facts);
         }
         Live::Id => push_number(out, format_args!("{:08}{}", node.id.0, facts.instance)),
         Live::FileId => push_number(out, node.id.0),
@@ -385,11 +461,41 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         },
         Live::OwnerId => push_escaped(out, &facts.owner),
         Live::OwnerDisplayName => push_escaped(out, &facts.owner_shown),
-        Live::DataFingerprint => return node.parent.is_none(),
-        Live::IsMountRoot | Live::HasPreview => out.push_str("false"),
+        Live::DataFingerprint if node.parent.is_none() => out.push_str(&facts.fingerprint),
+        Live::IsMountRoot => out.push_str("false"),
+        Live::HasPreview => {
+            out.push_str(if !is_folder && facts.previewed.may_have(&node.name) {
+                "true"
+            } else {
+                "false"
+            });
+        }
         Live::CreationTime => push_number(out, node.ctime.seconds()),
         Live::ContainedFiles if is_folder => push_number(out, node.tree_files),
-        Live::ContainedFiles => return false,
+        Live::DataFingerprint | Live::ContainedFiles => return false,
+        Live::Favorite => out.push(if entry.is_favorite { '1' } else { '0' }),
+        Live::Tags => push_tags(out, "oc:tag", &entry.tags),
+        Live::SystemTags => push_tags(out, "nc:system-tag", &entry.tags),
+        Live::Comments | Live::IsEncrypted => out.push('0'),
+        Live::SharePermissions => push_number(out, share_permissions(is_folder, facts.rights)),
+        Live::ShareRights => out.push_str(if facts.rights.may_change {
+            "[&quot;share&quot;,&quot;read&quot;,&quot;write&quot;]"
+        } else {
+            "[&quot;read&quot;]"
+        }),
+        Live::ShareAttributes => out.push_str("[]"),
+        Live::Locked
+        | Live::LockOwner
+        | Live::LockOwnerShown
+        | Live::LockOwnerType
+        | Live::LockEditor
+        | Live::LockTime
+        | Live::LockTimeout
+        | Live::LockToken => {
+            let at = LOCKS.iter().position(|lock| *lock == live);
+            let tag = at.and_then(|at| LOCK_TAGS.get(at)).copied();
+            return write_lock_value(tag.unwrap_or_default(), out, entry.locks.first());
+        }
     }
     true
 }
@@ -400,17 +506,79 @@ const SUPPORTED_LOCK: &str = "<d:lockentry><d:lockscope><d:exclusive/></d:locksc
     <d:lockentry><d:lockscope><d:shared/></d:lockscope>\
     <d:locktype><d:write/></d:locktype></d:lockentry>";
 
-/// Writes a quota property (RFC 4331); without a limit there is no such property.
-fn write_quota(out: &mut String, live: Live, quota: Option<QuotaState>) -> bool {
-    let Some(quota) = quota else {
+/// Writes a quota property (RFC 4331). Without a limit there is no such property, except for sync
+/// clients, who know a number for that.
+fn write_quota(out: &mut String, live: Live, facts: &Facts) -> bool {
+    let Some(quota) = facts.quota else {
         return false;
     };
     match (live, quota.quota_bytes) {
         (Live::QuotaUsed, _) => push_number(out, quota.used_bytes),
         (_, Some(limit)) => push_number(out, limit.saturating_sub(quota.used_bytes)),
+        (_, None) if facts.prefix.starts_with("/remote.php/") => out.push_str("-3"),
         (_, None) => return false,
     }
     true
+}
+
+/// The names of the properties of a lock, as [`MULTISTATUS`] declares them.
+pub(crate) const LOCK_TAGS: [&str; 8] = [
+    "nc:lock",
+    "nc:lock-owner",
+    "nc:lock-owner-displayname",
+    "nc:lock-owner-type",
+    "nc:lock-owner-editor",
+    "nc:lock-time",
+    "nc:lock-timeout",
+    "nc:lock-token",
+];
+
+/// Writes a property of a lock; `false`: no such lock, though the first property is there all the same.
+pub(crate) fn write_lock_value(tag: &str, out: &mut String, lock: Option<&Lock>) -> bool {
+    let Some(lock) = lock else {
+        return tag == "nc:lock";
+    };
+    match tag {
+        "nc:lock" => out.push('1'),
+        "nc:lock-owner" => push_escaped(out, &lock.owner_name),
+        "nc:lock-owner-displayname" => push_escaped(out, &lock.owner_shown),
+        "nc:lock-owner-type" => out.push(match lock.kind {
+            LockKind::Hand => '0',
+            LockKind::Application => '1',
+            LockKind::Dav | LockKind::Token => '2',
+        }),
+        "nc:lock-owner-editor" => push_escaped(out, lock.editor.as_deref().unwrap_or_default()),
+        "nc:lock-time" => match lock.made_at {
+            Some(at) => push_number(out, at.seconds()),
+            None => return false,
+        },
+        "nc:lock-timeout" => push_number(out, lock.timeout_seconds),
+        "nc:lock-token" => push_escaped(out, &lock.token),
+        _ => return false,
+    }
+    true
+}
+
+/// Writes names as elements.
+fn push_tags(out: &mut String, tag: &str, names: &[String]) {
+    for name in names {
+        for part in ["<", tag, ">"] {
+            out.push_str(part);
+        }
+        push_escaped(out, name);
+        for part in ["</", tag, ">"] {
+            out.push_str(part);
+        }
+    }
+}
+
+/// Returns what a node may be shared with, as a sum: 1 read, 2 change, 4 create, 8 delete, 16 share.
+fn share_permissions(is_folder: bool, rights: Rights) -> u8 {
+    match (rights.may_change, is_folder) {
+        (true, true) => 31,
+        (true, false) => 19,
+        (false, _) => 1,
+    }
 }
 
 /// Returns rights in the letters of sync clients: Reshare, Get, Delete, reName, moVe, Write,
@@ -493,6 +661,8 @@ mod tests {
                 xml: "<mark xmlns=\"urn:x\">1</mark>".to_owned(),
             }],
             locks: Vec::new(),
+            is_favorite: false,
+            tags: Vec::new(),
         }
     }
 
@@ -501,6 +671,8 @@ mod tests {
             instance: "ocabc".to_owned(),
             owner: "ann".to_owned(),
             owner_shown: "Ann <A>".to_owned(),
+            fingerprint: String::new(),
+            previewed: Arc::default(),
             rights: Rights {
                 may_read: true,
                 may_change: true,

@@ -135,11 +135,13 @@ impl Walk {
         let selection = Selection::new(wanted, asked.request.is_minimal);
         let has_children = depth != Depth::Zero;
         let listing = files
-            .list(caller, path, selection.wants(), has_children)
+            .list(caller, path, selection.wants(caller), has_children)
             .await?;
         let facts = Facts {
             instance: dav.settings.instance.clone(),
             owner: caller.name.to_string(),
+            fingerprint: dav.settings.fingerprint.clone(),
+            previewed: Arc::clone(&dav.settings.previewed),
             owner_shown: caller.display_name.to_string(),
             rights: files.rights(caller, path),
             quota: listing.quota,
@@ -221,7 +223,10 @@ impl Walk {
                 path: above.path.clone(),
             });
         };
-        match files.list(caller, &path, selection.wants(), true).await {
+        match files
+            .list(caller, &path, selection.wants(caller), true)
+            .await
+        {
             Ok(listing) => Ok(Some(Folder::new(listing, path, href))),
             Err(FilesError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

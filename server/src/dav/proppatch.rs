@@ -20,6 +20,7 @@ use crate::dav::error::DavError;
 use crate::dav::library;
 use crate::dav::properties::MULTISTATUS;
 use crate::dav::properties::MULTISTATUS_END;
+use crate::dav::properties::OC;
 use crate::dav::properties::is_protected;
 use crate::dav::properties::push_empty_dead;
 use crate::dav::request::parse_unix_time;
@@ -30,6 +31,7 @@ use crate::dav::xml::XmlName;
 use crate::dav::xml::parse_mkcol;
 use crate::dav::xml::parse_proppatch;
 use crate::files::Property;
+use crate::files::PropertyChange;
 use crate::files::PropertyPatch;
 use crate::files::Timestamp;
 use crate::files::error::FilesError;
@@ -45,6 +47,8 @@ enum Effect {
     Dead(PropertyPatch),
     /// The modification time changes; Explorer's property of the same meaning is kept as well.
     Modified(Timestamp, Option<PropertyPatch>),
+    /// The caller marks it as a favourite, or no longer.
+    Favorite(bool),
     /// Only the server says what this is.
     Protected,
     /// The value cannot be understood.
@@ -62,10 +66,10 @@ pub(crate) async fn proppatch(
     let precondition = &asked.request.precondition;
     let is_folder = dav.files.find(caller, path).await?.is_folder();
     let answer = match plan(&instructions) {
-        Ok((patches, modified_at)) => {
-            let change =
-                dav.files
-                    .patch_properties(caller, path, patches, modified_at, precondition);
+        Ok(change) => {
+            let change = dav
+                .files
+                .patch_properties(caller, path, change, precondition);
             match change.await {
                 Ok(()) => vec![Outcome::Done; instructions.len()],
                 Err(FilesError::PropertiesTooLarge { .. }) => {
@@ -80,14 +84,24 @@ pub(crate) async fn proppatch(
             outcomes
         }
     };
+    let href = asked.mount.href(path, is_folder);
+    Ok(outcomes_of(&href, &instructions, &answer))
+}
+
+/// Returns the 207 that says what became of each property.
+pub(crate) fn outcomes_of(
+    href: &str,
+    instructions: &[Instruction],
+    outcomes: &[Outcome],
+) -> Response<Body> {
     let mut text = MULTISTATUS.to_owned();
     text.push_str("<d:response><d:href>");
-    text.push_str(&asked.mount.href(path, is_folder));
+    text.push_str(href);
     text.push_str("</d:href>");
-    push_outcomes(&mut text, &instructions, &answer);
+    push_outcomes(&mut text, instructions, outcomes);
     text.push_str("</d:response>");
     text.push_str(MULTISTATUS_END);
-    Ok(crate::dav::xml(StatusCode::MULTI_STATUS, text))
+    crate::dav::xml(StatusCode::MULTI_STATUS, text)
 }
 
 /// Answers a MKCOL (RFC 4918 section 9.3), with properties where it brings them (RFC 5689).
@@ -119,7 +133,7 @@ pub(crate) async fn mkcol(
         }
     }
     let patches = match plan(&instructions) {
-        Ok((patches, _)) => patches,
+        Ok(change) => change.patches,
         Err(outcomes) => {
             let mut text = String::from(
                 "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:mkcol-response xmlns:d=\"DAV:\">",
@@ -152,31 +166,36 @@ fn is_dav(name: &XmlName, local: &str) -> bool {
 
 /// What became of one property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
+    /// It is as was asked.
     Done,
+    /// Only the server says what this is.
     Protected,
+    /// The value cannot be understood.
     BadValue,
+    /// There is no room for it.
     TooLarge,
     /// Another one failed.
     Dependent,
 }
 
-type Plan = (Vec<PropertyPatch>, Option<Timestamp>);
-
 /// Turns instructions into one change; or, if one cannot be, says what becomes of each.
-fn plan(instructions: &[Instruction]) -> Result<Plan, Vec<Outcome>> {
-    let mut patches = Vec::new();
-    let mut modified_at = None;
+fn plan(instructions: &[Instruction]) -> Result<PropertyChange, Vec<Outcome>> {
+    let mut change = PropertyChange::default();
     let mut outcomes = Vec::new();
     for instruction in instructions {
         outcomes.push(match effect_of(instruction) {
             Effect::Dead(patch) => {
-                patches.push(patch);
+                change.patches.push(patch);
                 Outcome::Dependent
             }
             Effect::Modified(time, patch) => {
-                modified_at = Some(time);
-                patches.extend(patch);
+                change.modified_at = Some(time);
+                change.patches.extend(patch);
+                Outcome::Dependent
+            }
+            Effect::Favorite(is_favorite) => {
+                change.favorite = Some(is_favorite);
                 Outcome::Dependent
             }
             Effect::Protected => Outcome::Protected,
@@ -187,7 +206,7 @@ fn plan(instructions: &[Instruction]) -> Result<Plan, Vec<Outcome>> {
         .iter()
         .all(|outcome| *outcome == Outcome::Dependent)
     {
-        Ok((patches, modified_at))
+        Ok(change)
     } else {
         Err(outcomes)
     }
@@ -207,7 +226,9 @@ fn effect_of(instruction: &Instruction) -> Effect {
         },
     };
     let Instruction::Set(element) = instruction else {
-        return if is_protected(name) {
+        return if name.namespace == OC && name.local == "favorite" {
+            Effect::Favorite(false)
+        } else if is_protected(name) {
             Effect::Protected
         } else {
             Effect::Dead(patch)
@@ -221,6 +242,11 @@ fn effect_of(instruction: &Instruction) -> Effect {
         (DAV, "lastmodified") => time(parse_unix_time(&element.text()), None),
         (DAV, "getlastmodified") => time(parse_date(&element.text()), None),
         (MICROSOFT, "Win32LastModifiedTime") => time(parse_date(&element.text()), Some(patch)),
+        (OC, "favorite") => match element.text().as_str() {
+            "1" | "true" => Effect::Favorite(true),
+            "0" | "false" | "" => Effect::Favorite(false),
+            _ => Effect::BadValue,
+        },
         _ if is_protected(name) => Effect::Protected,
         _ => Effect::Dead(patch),
     }
@@ -277,15 +303,19 @@ mod tests {
             format!("<d:getlastmodified>{date}</d:getlastmodified>"),
             format!("<m:Win32LastModifiedTime>{date}</m:Win32LastModifiedTime>"),
         ] {
-            let Ok((patches, modified_at)) = plan(&instructions(&set)) else {
+            let Ok(change) = plan(&instructions(&set)) else {
                 panic!("{set} was refused");
             };
             assert_eq!(
-                modified_at,
+                change.modified_at,
                 Some(Timestamp::from_seconds(1_795_451_296)),
                 "{set}"
             );
-            assert_eq!(patches.len(), usize::from(set.contains("Win32")), "{set}");
+            assert_eq!(
+                change.patches.len(),
+                usize::from(set.contains("Win32")),
+                "{set}"
+            );
         }
     }
 

@@ -17,6 +17,7 @@ use crate::dav::mount::Mount;
 use crate::dav::mount::UrlFault;
 use crate::files::Checksum;
 use crate::files::ChecksumKind;
+use crate::files::LockKind;
 use crate::files::Timestamp;
 use crate::files::precondition::Precondition;
 use crate::http::conditions;
@@ -139,6 +140,10 @@ pub enum Verb {
         /// The seconds asked for; `None`: as long as allowed.
         timeout_seconds: Option<i64>,
     },
+    /// LOCK with X-User-Lock: by hand, or by a program for itself.
+    LockByHand(LockKind),
+    /// UNLOCK with X-User-Lock.
+    UnlockByHand,
     /// UNLOCK of a lock token.
     Unlock(String),
 }
@@ -200,6 +205,8 @@ fn parse_verb(mount: &Mount, method: &Method, headers: &HeaderMap) -> Result<Ver
         "DELETE" => Verb::Delete(depth_of(headers)?),
         "COPY" => Verb::Copy(parse_transfer(mount, headers)?),
         "MOVE" => Verb::Move(parse_transfer(mount, headers)?),
+        "LOCK" if is_by_hand(headers) => Verb::LockByHand(lock_kind(headers)?),
+        "UNLOCK" if is_by_hand(headers) => Verb::UnlockByHand,
         "LOCK" => Verb::Lock {
             deep: match depth_of(headers)? {
                 Some(Depth::Zero) => false,
@@ -242,18 +249,43 @@ fn text_of(
     Ok(text)
 }
 
-fn depth_of(headers: &HeaderMap) -> Result<Option<Depth>, RequestFault> {
+/// Returns what Depth says, if it is there.
+pub(crate) fn depth_of(headers: &HeaderMap) -> Result<Option<Depth>, RequestFault> {
     let text = text_of(headers, HeaderName::from_static("depth"), "Depth")?;
     text.map(|text| parse_depth(&text)).transpose()
 }
 
 /// Parses a Depth header.
 pub fn parse_depth(text: &str) -> Result<Depth, RequestFault> {
+    // Explorer adds `noroot`, and copes with the folder itself in the answer.
+    let text = text.trim();
+    let (text, rest) = text.split_once(',').unwrap_or((text, "noroot"));
+    if !rest.trim().eq_ignore_ascii_case("noroot") {
+        return Err(RequestFault::Header("Depth"));
+    }
     match text.trim() {
         "0" => Ok(Depth::Zero),
         "1" => Ok(Depth::One),
         text if text.eq_ignore_ascii_case("infinity") => Ok(Depth::Infinity),
         _ => Err(RequestFault::Header("Depth")),
+    }
+}
+
+fn is_by_hand(headers: &HeaderMap) -> bool {
+    let value = headers.get("x-user-lock");
+    value.is_some_and(|value| value.as_bytes() != b"0")
+}
+
+/// Understands X-User-Lock-Type; an application's lock is not made this way.
+fn lock_kind(headers: &HeaderMap) -> Result<LockKind, RequestFault> {
+    let name = HeaderName::from_static("x-user-lock-type");
+    match text_of(headers, name, "X-User-Lock-Type")?
+        .as_deref()
+        .map(str::trim)
+    {
+        None | Some("" | "0") => Ok(LockKind::Hand),
+        Some("2") => Ok(LockKind::Token),
+        Some(_) => Err(RequestFault::Header("X-User-Lock-Type")),
     }
 }
 

@@ -388,7 +388,7 @@ impl Shown {
                     status,
                     "</d:status></d:propstat>",
                 ];
-                parts.into_iter().for_each(|part| out.push_str(part));
+                out.extend(parts);
             }
         }
     }

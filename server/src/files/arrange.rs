@@ -10,6 +10,7 @@ use crate::files::error::at;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
 use crate::store::metadata::copy::Copy;
+use crate::store::metadata::marks::MarkFavorite;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::PropertyPatch;
@@ -18,6 +19,17 @@ use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
 use crate::store::metadata::tree::PatchProperties;
 use crate::store::metadata::tree::Touch;
+
+/// What changes of a node's properties.
+#[derive(Debug, Default)]
+pub struct PropertyChange {
+    /// Dead properties, in order.
+    pub patches: Vec<PropertyPatch>,
+    /// The new modification time.
+    pub modified_at: Option<Timestamp>,
+    /// Whether it is a favourite of the caller.
+    pub favorite: Option<bool>,
+}
 
 impl Files {
     /// Makes a folder, with dead properties if there are any: all of it or nothing.
@@ -126,26 +138,43 @@ impl Files {
         let delete = Delete {
             change,
             path: path.clone(),
+            for_good: false,
             precondition,
         };
         self.metadata.write(delete).await.map_err(at(&path))
     }
 
-    /// Changes dead properties, and the modification time if given: all or none.
+    /// Changes properties: all or none.
+    ///
+    /// A favourite is the caller's own mark: setting it alone needs no right to change the node, meets no
+    /// lock and changes no ETag.
     pub async fn patch_properties(
         &self,
         caller: &Caller,
         path: &NodePath,
-        patches: Vec<PropertyPatch>,
-        modified_at: Option<Timestamp>,
+        change: PropertyChange,
         precondition: &Precondition,
     ) -> FilesResult<()> {
-        let change = self.permit_change(caller, path)?;
+        if let (Some(is_favorite), None, []) = (
+            change.favorite,
+            change.modified_at,
+            change.patches.as_slice(),
+        ) {
+            let space = Self::permit_reading(caller, path)?;
+            let mark = MarkFavorite {
+                change: self.change(caller, space),
+                path: path.clone(),
+                is_favorite,
+                precondition: precondition.clone(),
+            };
+            return self.metadata.write(mark).await.map_err(at(path));
+        }
         let operation = PatchProperties {
-            change,
+            change: self.permit_change(caller, path)?,
             path: path.clone(),
-            patches,
-            modified_at,
+            patches: change.patches,
+            modified_at: change.modified_at,
+            favorite: change.favorite,
             bytes_max: self.settings.property_bytes_max,
             precondition: precondition.clone(),
         };

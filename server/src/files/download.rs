@@ -84,12 +84,17 @@ impl Files {
             path: path.clone(),
         };
         let (node, content) = self.metadata.read(open).await.map_err(at(path))?;
-        Ok(Download {
+        Ok(self.download_of(node, content, path.clone()))
+    }
+
+    /// Makes a content that was found ready to be read.
+    pub(crate) fn download_of(&self, node: Node, content: Content, path: NodePath) -> Download {
+        Download {
             node,
             checksum: content.checksum.clone(),
-            path: path.clone(),
+            path,
             content,
             chunks: Arc::clone(&self.chunks),
-        })
+        }
     }
 }

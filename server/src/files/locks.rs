@@ -15,8 +15,12 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::locks::CoveringLocks;
 use crate::store::metadata::locks::CreateLock;
 use crate::store::metadata::locks::EndLock;
+use crate::store::metadata::locks::HandLock;
+use crate::store::metadata::locks::LockByHand;
 use crate::store::metadata::locks::RefreshLock;
+use crate::store::metadata::locks::UnlockByHand;
 use crate::store::metadata::records::Lock;
+use crate::store::metadata::records::LockKind;
 
 /// What a LOCK asks.
 #[derive(Debug, Clone)]
@@ -128,6 +132,42 @@ impl Files {
             path: path.clone(),
         };
         self.metadata.read(covering).await.map_err(at(path))
+    }
+
+    /// Locks a file by hand (or for a program that holds the token of the answer), or renews such a lock.
+    pub async fn lock_by_hand(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        (kind, editor): (LockKind, Option<String>),
+        precondition: &Precondition,
+    ) -> FilesResult<HandLock> {
+        let lock = LockByHand {
+            change: self.permit_change(caller, path)?,
+            path: path.clone(),
+            kind,
+            editor,
+            token: format!("opaquelocktoken:{}", new_uuid()),
+            timeout_seconds: self.settings.hand_lock_seconds,
+            precondition: precondition.clone(),
+            locks_max: self.settings.locks_per_account_max,
+        };
+        self.metadata.write(lock).await.map_err(at(path))
+    }
+
+    /// Ends the caller's own lock of a file, however it was made, except by an application.
+    pub async fn unlock_by_hand(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+        precondition: &Precondition,
+    ) -> FilesResult<HandLock> {
+        let unlock = UnlockByHand {
+            change: self.permit_change(caller, path)?,
+            path: path.clone(),
+            precondition: precondition.clone(),
+        };
+        self.metadata.write(unlock).await.map_err(at(path))
     }
 
     fn granted(&self, asked_seconds: Option<i64>) -> i64 {

@@ -20,7 +20,10 @@ mod permissions;
 pub mod precondition;
 mod prefixes;
 mod reception;
+pub mod search;
+mod trash;
 mod upload;
+mod versions;
 
 use std::sync::Arc;
 
@@ -33,6 +36,7 @@ use crate::store::chunks::ChunkStore;
 use crate::store::metadata::MetadataStore;
 
 pub use crate::clock::Timestamp;
+pub use crate::files::arrange::PropertyChange;
 pub use crate::files::browse::Listing;
 pub use crate::files::download::Download;
 pub use crate::files::locks::LockRequest;
@@ -41,11 +45,14 @@ pub use crate::files::parts::PartReception;
 pub use crate::files::parts::PartsRequest;
 pub use crate::files::parts::WholeRequest;
 pub use crate::files::permissions::Rights;
+pub use crate::files::trash::InTrash;
 pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
 pub use crate::store::chunks::ChecksumKind;
 pub use crate::store::metadata::changes::Watcher;
+pub use crate::store::metadata::locks::HandLock;
+pub use crate::store::metadata::marks::Tag;
 pub use crate::store::metadata::parts::Became;
 pub use crate::store::metadata::parts::Part;
 pub use crate::store::metadata::parts::PartedUpload;
@@ -53,6 +60,7 @@ pub use crate::store::metadata::records::Committed;
 pub use crate::store::metadata::records::Entry;
 pub use crate::store::metadata::records::ListingWants;
 pub use crate::store::metadata::records::Lock;
+pub use crate::store::metadata::records::LockKind;
 pub use crate::store::metadata::records::Node;
 pub use crate::store::metadata::records::NodeId;
 pub use crate::store::metadata::records::NodeKind;
@@ -60,6 +68,8 @@ pub use crate::store::metadata::records::Property;
 pub use crate::store::metadata::records::PropertyPatch;
 pub use crate::store::metadata::records::QuotaState;
 pub use crate::store::metadata::records::SpaceId;
+pub use crate::store::metadata::trash::TrashEntry;
+pub use crate::store::metadata::versions::Version;
 
 /// Contents that are read again at the same time to compute their checksums: each takes a processor.
 const REREADS_MAX: usize = 2;
@@ -71,8 +81,14 @@ pub struct FilesSettings {
     pub quota_default_bytes: Option<u64>,
     /// The longest lock, in seconds.
     pub lock_timeout_max_seconds: i64,
+    /// How long a lock by hand lasts, in seconds.
+    pub hand_lock_seconds: i64,
     /// Locks that one account may hold.
     pub locks_per_account_max: u64,
+    /// Nodes that one search looks at.
+    pub search_nodes_max: usize,
+    /// Tags that one space may have.
+    pub tags_max: u64,
     /// Dead properties of one node together, in bytes.
     pub property_bytes_max: u64,
     /// An upload in parts that gets no part for so long ends, in seconds.
@@ -88,7 +104,10 @@ impl Default for FilesSettings {
         Self {
             quota_default_bytes: Some(100_000_000_000),
             lock_timeout_max_seconds: 24 * 3_600,
+            hand_lock_seconds: 30 * 60,
             locks_per_account_max: 10_000,
+            search_nodes_max: 1_000_000,
+            tags_max: 1_000,
             property_bytes_max: 256 << 10,
             parts_abandoned_seconds: 7 * 86_400,
             parts_max: 10_000,

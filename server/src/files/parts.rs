@@ -188,7 +188,7 @@ impl Files {
                 DedupScope::Replaced
             },
             declared_bytes,
-            replaced: None,
+            replaced: prepared.former,
             profile: Some(prepared.upload.profile),
             checksums,
         });
@@ -433,7 +433,9 @@ impl Files {
             if bytes >= HASHED_BYTES || is_end {
                 let full = std::mem::take(&mut batch);
                 sums = tokio::task::spawn_blocking(move || {
-                    full.iter().for_each(|bytes| sums.update(bytes));
+                    for bytes in &full {
+                        sums.update(bytes);
+                    }
                     sums
                 })
                 .await

@@ -13,18 +13,22 @@ use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
+use http::header::CACHE_CONTROL;
 use http::header::CONTENT_TYPE;
 use http::header::RETRY_AFTER;
 use http::header::WWW_AUTHENTICATE;
 
 use crate::http::body::Body;
 use crate::http::body::full;
+use crate::http::language::Language;
 use crate::identity::Caller;
 use crate::identity::Identity;
 use crate::identity::error::IdentityError;
 
 /// What a client is asked for (RFC 7617 section 2.1: names and passwords are UTF-8).
 const CHALLENGE: &str = "Basic realm=\"Nuage\", charset=\"UTF-8\"";
+/// The same under a name that no browser knows, so that it asks nobody.
+const SILENT_CHALLENGE: &str = "DummyBasic realm=\"Nuage\", charset=\"UTF-8\"";
 /// The longest credentials that are looked at, in bytes of their encoded form.
 const CREDENTIALS_BYTES_MAX: usize = 4 << 10;
 /// When somebody may come back who found the server busy, in seconds.
@@ -37,18 +41,19 @@ pub async fn authenticate(
     client: IpAddr,
 ) -> Result<Caller, IdentityError> {
     if let Some(token) = bearer_token(headers) {
-        return identity.authenticate_token(token).await;
+        return identity.authenticate_bearer(token).await;
     }
     let (name, secret) = basic_credentials(headers).ok_or(IdentityError::Unauthenticated)?;
     identity.authenticate_basic(&name, &secret, client).await
 }
 
 /// Reads the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
-pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && text.len() <= CREDENTIALS_BYTES_MAX;
-    is_bearer.then_some(token.trim())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 /// Reads name and password of an `Authorization: Basic` header (RFC 7617).
@@ -67,8 +72,12 @@ pub fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     Some((name.to_owned(), secret.to_owned()))
 }
 
-/// Makes the answer to somebody who was not let in.
-pub fn refuse(error: &IdentityError) -> Response<Body> {
+/// Makes the answer to somebody who was not let in to a DAV address.
+///
+/// Its body is the error element that sync clients show (RFC 4918 section 14.5, with the names of
+/// exceptions by which those clients decide).
+pub fn refuse(error: &IdentityError, headers: &HeaderMap) -> Response<Body> {
+    let language = Language::of(headers);
     let status = match error {
         IdentityError::Unauthenticated => StatusCode::UNAUTHORIZED,
         IdentityError::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -77,25 +86,83 @@ pub fn refuse(error: &IdentityError) -> Response<Body> {
     if let IdentityError::Unavailable(source) = error {
         tracing::error!(error = %source, "a sign-in could not be decided");
     }
-    let mut response = Response::new(full(format!("{error}\n")));
+    let mut response = Response::new(full(error_element(error, language)));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(CONTENT_TYPE, text);
+    let set = response.headers_mut();
+    let xml = HeaderValue::from_static("application/xml; charset=utf-8");
+    set.insert(CONTENT_TYPE, xml);
+    set.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match error {
         IdentityError::Unauthenticated => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+            let challenge = if is_from_a_script(headers) {
+                SILENT_CHALLENGE
+            } else {
+                CHALLENGE
+            };
+            set.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         IdentityError::Throttled {
             retry_after_seconds,
         } => {
-            headers.insert(RETRY_AFTER, (*retry_after_seconds).into());
+            set.insert(RETRY_AFTER, (*retry_after_seconds).into());
         }
         IdentityError::Busy | IdentityError::Unavailable(_) => {
-            headers.insert(RETRY_AFTER, BUSY_SECONDS.into());
+            set.insert(RETRY_AFTER, BUSY_SECONDS.into());
         }
     }
     response
+}
+
+/// Returns whether a page's script asks: its browser is not to ask for a password itself.
+fn is_from_a_script(headers: &HeaderMap) -> bool {
+    headers
+        .get("x-requested-with")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"))
+}
+
+fn error_element(error: &IdentityError, language: Language) -> String {
+    let exception = match error {
+        IdentityError::Unauthenticated => "NotAuthenticated",
+        IdentityError::Throttled { .. } => "TooManyRequests",
+        IdentityError::Busy | IdentityError::Unavailable(_) => "ServiceUnavailable",
+    };
+    let message = refusal_message(error, language);
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+         <d:error xmlns:d=\"DAV:\" xmlns:s=\"http://sabredav.org/ns\">\
+         <s:exception>Sabre\\DAV\\Exception\\{exception}</s:exception>\
+         <s:message>{message}</s:message></d:error>\n"
+    )
+}
+
+/// Says to a person why they were not let in; nothing in it needs escaping in markup.
+pub fn refusal_message(error: &IdentityError, language: Language) -> String {
+    match (error, language) {
+        (IdentityError::Unauthenticated, Language::English) => {
+            "The name or the password is wrong.".to_owned()
+        }
+        (IdentityError::Unauthenticated, Language::French) => {
+            "Le nom ou le mot de passe est incorrect.".to_owned()
+        }
+        (
+            IdentityError::Throttled {
+                retry_after_seconds,
+            },
+            Language::English,
+        ) => format!("Too many wrong passwords. Try again in {retry_after_seconds} s."),
+        (
+            IdentityError::Throttled {
+                retry_after_seconds,
+            },
+            Language::French,
+        ) => format!("Trop de mots de passe incorrects. Réessayez dans {retry_after_seconds} s."),
+        (IdentityError::Busy | IdentityError::Unavailable(_), Language::English) => {
+            "The server is unavailable for the moment. Try again shortly.".to_owned()
+        }
+        (IdentityError::Busy | IdentityError::Unavailable(_), Language::French) => {
+            "Le serveur est momentanément indisponible. Réessayez dans un instant.".to_owned()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Around every request: its number, a line in the log, figures, and a net for panics.
 //!
 //! A request is over when its answer has been sent whole or was given up, not when the
-//! answer began; only then is it logged and counted. A line never holds a query, a header
-//! or a body: those may be secrets.
+//! answer began; only then is it logged and counted. A line never holds a query, a header,
+//! a body or the part of a path that opens something: those may be secrets.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -166,7 +167,7 @@ impl Record {
             number,
             began: Instant::now(),
             method: request.method().clone(),
-            path: without_secret(request.uri().path()),
+            path: without_secret(request.uri().path()).into_owned(),
             peer,
             notes: None,
             status: None,
@@ -229,12 +230,17 @@ impl Drop for Record {
     }
 }
 
-/// Returns a path as the log may show it: a link that opens a file is a secret.
-fn without_secret(path: &str) -> String {
-    const LINK: &str = "/remote.php/direct/";
-    match path.split_once(LINK) {
-        Some((before, _)) => format!("{before}{LINK}…"),
-        None => path.to_owned(),
+/// Paths behind which a segment follows that opens something to whoever knows it.
+const BEFORE_SECRETS: [&str; 2] = ["/login/v2/flow/", "/remote.php/direct/"];
+
+/// Returns a path as it may be written down.
+fn without_secret(path: &str) -> Cow<'_, str> {
+    let found = BEFORE_SECRETS
+        .iter()
+        .find_map(|before| path.split_once(before).map(|(front, _)| (front, before)));
+    match found {
+        Some((front, before)) => Cow::Owned(format!("{front}{before}…")),
+        None => Cow::Borrowed(path),
     }
 }
 
@@ -308,5 +314,22 @@ impl http_body::Body for Observed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secret;
+
+    #[test]
+    fn what_opens_something_is_not_written_down() {
+        for front in ["", "/index.php"] {
+            let path = format!("{front}/login/v2/flow/abc/def");
+            assert_eq!(
+                without_secret(&path),
+                format!("{front}/login/v2/flow/\u{2026}")
+            );
+        }
+        assert_eq!(without_secret("/login/v2/poll"), "/login/v2/poll");
     }
 }

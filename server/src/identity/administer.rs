@@ -27,13 +27,17 @@ use crate::store::metadata::accounts::HasAccounts;
 use crate::store::metadata::accounts::ListAccounts;
 use crate::store::metadata::accounts::ReadSpaceUse;
 use crate::store::metadata::accounts::RestoreAccount;
+use crate::store::metadata::accounts::SearchAccounts;
 use crate::store::metadata::accounts::SetDisabled;
 use crate::store::metadata::accounts::SetPassword;
 use crate::store::metadata::accounts::SetQuota;
 use crate::store::metadata::accounts::hand_over::Receiver;
 use crate::store::metadata::accounts::tokens::CreateToken;
+use crate::store::metadata::accounts::tokens::FindToken;
 use crate::store::metadata::accounts::tokens::ListTokens;
+use crate::store::metadata::accounts::tokens::NoteWiped;
 use crate::store::metadata::accounts::tokens::RevokeToken;
+use crate::store::metadata::accounts::tokens::WipeToken;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::records::SpaceId;
@@ -48,7 +52,7 @@ pub const ARCHIVE_SECONDS: i64 = 30 * 24 * 3600;
 const FIRST_ADMIN: &str = "admin";
 const LABEL_CHARACTERS_MAX: usize = 200;
 const DISPLAY_NAME_CHARACTERS_MAX: usize = 200;
-const EMAIL_CHARACTERS_MAX: usize = 254;
+pub(super) const EMAIL_CHARACTERS_MAX: usize = 254;
 const LISTED_AT_ONCE: i64 = 1000;
 
 impl From<Crowded> for AdminError {
@@ -178,6 +182,22 @@ impl Identity {
         }
         accounts.sort_by(|one, other| (&one.fold, one.id).cmp(&(&other.fold, other.id)));
         Ok(accounts)
+    }
+
+    /// Finds accounts whose sign-in name holds a text, by name: so many from the `offset`th on.
+    pub async fn search_accounts(
+        &self,
+        text: &str,
+        offset: usize,
+        limit: usize,
+    ) -> AdminResult<Vec<Account>> {
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let search = SearchAccounts {
+            text: caseless_form(text),
+            offset: number(offset),
+            limit: number(limit).min(LISTED_AT_ONCE),
+        };
+        Ok(self.store.read(search).await?)
     }
 
     /// Replaces a password; whoever signed in with the former one must do so again.
@@ -317,6 +337,39 @@ impl Identity {
         })
     }
 
+    /// Ends a token and asks its device to delete the files that it holds.
+    pub async fn wipe_token(&self, name: &str, token: TokenId) -> AdminResult<()> {
+        let account = self.find_account(name).await?;
+        let wipe = WipeToken {
+            account: account.id,
+            token,
+            now: self.clock.now(),
+        };
+        let asked = self.change(&account, wipe).await;
+        asked.map_err(|error| match error {
+            AdminError::NoSuchAccount { name } => AdminError::NoSuchToken { account: name },
+            other => other,
+        })
+    }
+
+    /// Returns whether the device that holds this token's text is to delete its files.
+    pub async fn must_wipe(&self, token_text: &str) -> AdminResult<bool> {
+        let Some(hash) = self.tokens.hash_of_text(token_text) else {
+            return Ok(false);
+        };
+        let found = self.store.read(FindToken { hash }).await?;
+        Ok(found.is_some_and(|(token, _)| token.wipe_at.is_some() && token.wiped_at.is_none()))
+    }
+
+    /// Notes that a device has deleted its files; yields whether it had been asked to.
+    pub async fn note_wiped(&self, token_text: &str) -> AdminResult<bool> {
+        let Some(hash) = self.tokens.hash_of_text(token_text) else {
+            return Ok(false);
+        };
+        let now = self.clock.now();
+        Ok(self.store.write(NoteWiped { hash, now }).await?)
+    }
+
     /// Sets how much a space may hold.
     pub async fn set_quota(&self, space: SpaceId, quota: Quota) -> AdminResult<()> {
         Ok(self.store.write(SetQuota { space, quota }).await?)
@@ -371,6 +424,11 @@ fn receiver_of(
             Quota::Bytes(bytes) => Some(bytes),
         },
     })
+}
+
+/// Returns what names that hold a text are compared by.
+fn caseless_form(text: &str) -> String {
+    AccountName::parse(text).map_or_else(|_| text.to_lowercase(), |name| name.fold().to_owned())
 }
 
 pub(super) fn parse_name(text: &str) -> AdminResult<AccountName> {

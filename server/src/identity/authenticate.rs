@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::Timestamp;
 use crate::identity::Caller;
 use crate::identity::Identity;
+use crate::identity::administer::EMAIL_CHARACTERS_MAX;
 use crate::identity::error::IdentityError;
 use crate::identity::names::AccountName;
 use crate::identity::passwords::Crowded;
@@ -18,6 +19,7 @@ use crate::identity::throttle::pair;
 use crate::identity::verified::CredentialKey;
 use crate::identity::verified::Proof;
 use crate::store::metadata::accounts::AccountState;
+use crate::store::metadata::accounts::FindLogin;
 use crate::store::metadata::accounts::FindPassword;
 use crate::store::metadata::accounts::ReadChangedAt;
 use crate::store::metadata::accounts::throttles::ClearThrottle;
@@ -54,33 +56,73 @@ impl Identity {
         client_address: IpAddr,
     ) -> Result<Caller, IdentityError> {
         let key = self.verified.key_of(name, secret);
-        if let Some(caller) = self.verified.find(&key, self.clock.now()) {
-            return Ok(caller);
+        if let Some(proof) = self.verified.find(&key, self.clock.now()) {
+            return Ok(proof.caller.clone());
         }
-        let name = AccountName::parse(name).ok();
-        let name = name.ok_or(IdentityError::Unauthenticated)?;
         if secret.len() > SECRET_BYTES_MAX {
             return Err(IdentityError::Unauthenticated);
         }
+        let fold = self.fold_of_login(name).await?;
         if let Some(hash) = self.tokens.hash_of_text(secret)
-            && let Some(caller) = self.try_token(Some(&name), hash, key).await?
+            && let Some(caller) = self.try_token(Some(&fold), hash, key).await?
         {
             return Ok(caller);
         }
-        let pair = pair(name.fold(), client_address);
-        self.try_password(&pair, secret, key).await
+        let pair = pair(&fold, client_address);
+        let proof = self.try_password(&pair, secret, Some(key)).await?;
+        Ok(proof.caller.clone())
     }
 
-    /// Verifies an app token that came alone, without a name.
-    pub async fn authenticate_token(&self, secret: &str) -> Result<Caller, IdentityError> {
-        let key = self.verified.key_of("", secret);
-        if let Some(caller) = self.verified.find(&key, self.clock.now()) {
+    /// Verifies a person's password, which must be right at this moment: nothing remembered counts.
+    ///
+    /// What it yields is as old as the account that was read, so that whoever goes on from it can
+    /// test that the account has not changed since.
+    pub(super) async fn authenticate_person(
+        &self,
+        name: &str,
+        password: &str,
+        client_address: IpAddr,
+    ) -> Result<Arc<Proof>, IdentityError> {
+        if password.len() > SECRET_BYTES_MAX {
+            return Err(IdentityError::Unauthenticated);
+        }
+        let fold = self.fold_of_login(name).await?;
+        let pair = pair(&fold, client_address);
+        self.try_password(&pair, password, None).await
+    }
+
+    /// Verifies an app token that came without a name.
+    pub async fn authenticate_bearer(&self, secret: &str) -> Result<Caller, IdentityError> {
+        // No name of Basic authentication holds a colon.
+        let key = self.verified.key_of(":", secret);
+        if let Some(proof) = self.verified.find(&key, self.clock.now()) {
+            return Ok(proof.caller.clone());
+        }
+        if secret.len() <= SECRET_BYTES_MAX
+            && let Some(hash) = self.tokens.hash_of_text(secret)
+            && let Some(caller) = self.try_token(None, hash, key).await?
+        {
             return Ok(caller);
         }
-        let hash = self.tokens.hash_of_text(secret);
-        let hash = hash.ok_or(IdentityError::Unauthenticated)?;
-        let found = self.try_token(None, hash, key).await?;
-        found.ok_or(IdentityError::Unauthenticated)
+        Err(IdentityError::Unauthenticated)
+    }
+
+    /// Returns the folded name of whom a typed name means: an account's name, or its address of mail.
+    ///
+    /// Whoever guesses at an account is counted as one, by whichever of the two.
+    async fn fold_of_login(&self, typed: &str) -> Result<String, IdentityError> {
+        let name = AccountName::parse(typed).ok();
+        if !typed.contains('@') || typed.chars().count() > EMAIL_CHARACTERS_MAX {
+            let name = name.ok_or(IdentityError::Unauthenticated)?;
+            return Ok(name.fold().to_owned());
+        }
+        let email = typed.to_lowercase();
+        let fold = name.map_or_else(|| email.clone(), |name| name.fold().to_owned());
+        let login = FindLogin {
+            fold: fold.clone(),
+            email,
+        };
+        Ok(self.store.read(login).await?.unwrap_or(fold))
     }
 
     /// Looks a token up; `None`: there is none, so the secret may be a password of its form.
@@ -88,7 +130,7 @@ impl Identity {
     /// A token that ended is refused here: a forgotten device is not somebody guessing.
     async fn try_token(
         &self,
-        name: Option<&AccountName>,
+        fold: Option<&str>,
         hash: [u8; 32],
         key: CredentialKey,
     ) -> Result<Option<Caller>, IdentityError> {
@@ -97,8 +139,8 @@ impl Identity {
             return Ok(None);
         };
         let now = self.clock.now();
-        let may_sign_in = account.state == AccountState::Active
-            && name.is_none_or(|name| account.fold == name.fold());
+        let may_sign_in =
+            account.state == AccountState::Active && fold.is_none_or(|fold| fold == account.fold);
         if !may_sign_in || !token.is_valid(now) {
             return Err(IdentityError::Unauthenticated);
         }
@@ -108,7 +150,7 @@ impl Identity {
             expires_at: token.expires_at,
         };
         let caller = proof.caller.clone();
-        self.verified.remember(key, proof, generation);
+        self.verified.remember(key, Arc::new(proof), generation);
         self.note_use(&token, now);
         Ok(Some(caller))
     }
@@ -130,19 +172,20 @@ impl Identity {
         });
     }
 
+    /// Tries a password under the throttle; with a key, what was verified lately counts and is remembered.
     async fn try_password(
         &self,
         pair: &Pair,
         secret: &str,
-        key: CredentialKey,
-    ) -> Result<Caller, IdentityError> {
+        key: Option<CredentialKey>,
+    ) -> Result<Arc<Proof>, IdentityError> {
         self.throttle.check(pair, self.clock.now())?;
         let turn = self.throttle.turn(pair)?;
         let _turn = turn.lock().await;
         let now = self.clock.now();
         // The request before this one may have proved or refused the same.
-        if let Some(caller) = self.verified.find(&key, now) {
-            return Ok(caller);
+        if let Some(proof) = key.and_then(|key| self.verified.find(&key, now)) {
+            return Ok(proof);
         }
         self.throttle.check(pair, now)?;
         let known_until = self.store.read(FindThrottle(pair.clone())).await?;
@@ -164,8 +207,8 @@ impl Identity {
         &self,
         pair: &Pair,
         secret: &str,
-        key: CredentialKey,
-    ) -> Result<Option<Caller>, IdentityError> {
+        key: Option<CredentialKey>,
+    ) -> Result<Option<Arc<Proof>>, IdentityError> {
         let slot = self.passwords.slot().await?;
         let generation = self.verified.generation();
         let fold = pair.account.clone();
@@ -175,14 +218,15 @@ impl Identity {
         let matches = slot.verify(hash, secret.to_owned()).await?;
         let account = account.filter(|found| matches && found.state == AccountState::Active);
         Ok(account.map(|account| {
-            let proof = Proof {
+            let proof = Arc::new(Proof {
                 caller: Caller::of_account(&account),
                 changed_at: account.changed_at,
                 expires_at: None,
-            };
-            let caller = proof.caller.clone();
-            self.verified.remember(key, proof, generation);
-            caller
+            });
+            if let Some(key) = key {
+                self.verified.remember(key, Arc::clone(&proof), generation);
+            }
+            proof
         }))
     }
 

@@ -1,4 +1,4 @@
-//! Who is calling: accounts, passwords, app tokens, and the caller that they yield.
+//! Who is calling: accounts, passwords, app tokens, sessions of browsers, and the caller that they yield.
 //!
 //! A request comes with a name and a secret. [`Identity::authenticate_basic`] knows
 //! most of them already (a bounded memory of verified credentials), else it looks the
@@ -19,7 +19,7 @@
 //!
 //! Wrong guesses delay the pair of account and address, never an address alone:
 //! a whole school may sit behind one. App tokens are not throttled: 160 random bits
-//! are not guessed. A disabled account answers like a wrong password.
+//! are not guessed. An address of mail may stand in place of the name. A disabled account answers like a wrong password.
 
 pub mod error;
 pub mod names;
@@ -27,7 +27,9 @@ pub mod secret;
 
 mod administer;
 mod authenticate;
+mod device_logins;
 mod passwords;
+mod sessions;
 mod teams;
 mod throttle;
 mod tickets;
@@ -42,18 +44,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use crate::clock::Clock;
+use crate::identity::device_logins::DeviceLogins;
 use crate::identity::passwords::Passwords;
+use crate::identity::sessions::SessionKeys;
 use crate::identity::throttle::Throttle;
 use crate::identity::tokens::TokenHasher;
 use crate::identity::verified::Verified;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::records::SpaceId;
-use crate::store::metadata::records::TokenId;
 use crate::store::metadata::records::UserId;
 
 pub use crate::identity::administer::ARCHIVE_SECONDS;
 pub use crate::identity::administer::NewAccount;
 pub use crate::identity::administer::NewToken;
+pub use crate::identity::device_logins::DEVICE_LOGIN_SECONDS;
+pub use crate::identity::device_logins::GrantedDevice;
+pub use crate::identity::device_logins::NewDeviceLogin;
+pub use crate::identity::device_logins::WaitingDevice;
+pub use crate::identity::device_logins::device_name;
+pub use crate::identity::sessions::SessionLife;
 pub use crate::identity::tickets::Standing;
 pub use crate::store::metadata::accounts::Account;
 pub use crate::store::metadata::accounts::AccountState;
@@ -65,6 +74,7 @@ pub use crate::store::metadata::accounts::teams::Team;
 pub use crate::store::metadata::accounts::teams::TeamId;
 pub use crate::store::metadata::accounts::tickets::TicketKind;
 pub use crate::store::metadata::accounts::tokens::Token;
+pub use crate::store::metadata::records::TokenId;
 
 /// Who asks, as a value; every rule of the core is decided by (caller, node).
 #[derive(Debug, Clone)]
@@ -117,6 +127,9 @@ pub struct Identity {
     tokens: TokenHasher,
     throttle: Throttle,
     verified: Verified,
+    session_keys: SessionKeys,
+    session_life: SessionLife,
+    device_logins: DeviceLogins,
     /// The database's mark of other processes' writes, as last seen.
     seen_version: AtomicI64,
 }
@@ -133,8 +146,20 @@ impl Identity {
             tokens: TokenHasher::new(installation_secret),
             throttle: Throttle::new(),
             verified: Verified::new(),
+            session_keys: SessionKeys::new(installation_secret),
+            session_life: SessionLife::default(),
+            device_logins: DeviceLogins::new(installation_secret),
             seen_version: AtomicI64::new(i64::MIN),
         }
+    }
+}
+
+impl Identity {
+    /// Sets how long browsers stay signed in.
+    #[must_use]
+    pub fn with_session_life(mut self, life: SessionLife) -> Self {
+        self.session_life = life;
+        self
     }
 }
 

@@ -56,11 +56,6 @@ impl Identity {
         found.ok_or_else(unknown)
     }
 
-    /// Lists the names of the groups that an account belongs to.
-    pub async fn list_teams_of(&self, account: UserId) -> AdminResult<Vec<String>> {
-        Ok(self.store.read(ListTeamsOf(account)).await?)
-    }
-
     /// Lists all groups by name.
     pub async fn list_teams(&self) -> AdminResult<Vec<Team>> {
         let mut teams: Vec<Team> = Vec::new();
@@ -83,6 +78,11 @@ impl Identity {
     /// Lists who belongs to a group.
     pub async fn list_members(&self, team: TeamId) -> AdminResult<Vec<Membership>> {
         Ok(self.store.read(ListMembers(team)).await?)
+    }
+
+    /// Lists the names of the groups that somebody belongs to.
+    pub async fn list_teams_of(&self, account: UserId) -> AdminResult<Vec<String>> {
+        Ok(self.store.read(ListTeamsOf(account)).await?)
     }
 
     /// Adds somebody to a group, or changes their role in it.

@@ -96,13 +96,13 @@ impl Verified {
         *hasher.finalize().as_bytes()
     }
 
-    /// Returns the caller if the credential was verified lately and holds at `now`.
-    pub(super) fn find(&self, key: &CredentialKey, now: Timestamp) -> Option<Caller> {
+    /// Returns what a credential yields if it was verified lately and holds at `now`.
+    pub(super) fn find(&self, key: &CredentialKey, now: Timestamp) -> Option<Arc<Proof>> {
         let proof = self.tokens.get(key).or_else(|| self.passwords.get(key))?;
         if proof.expires_at.is_some_and(|at| at <= now) {
             return None;
         }
-        Some(proof.caller.clone())
+        Some(proof)
     }
 
     /// Returns the generation, to be noted before an account is read.
@@ -111,12 +111,12 @@ impl Verified {
     }
 
     /// Remembers a credential that was verified in `generation`.
-    pub(super) fn remember(&self, key: CredentialKey, proof: Proof, generation: Generation) {
+    pub(super) fn remember(&self, key: CredentialKey, proof: Arc<Proof>, generation: Generation) {
         let cache = match proof.caller.token {
             Some(_) => &self.tokens,
             None => &self.passwords,
         };
-        cache.insert(key, Arc::new(proof));
+        cache.insert(key, proof);
         if self.generation() != generation {
             cache.invalidate(&key);
         }

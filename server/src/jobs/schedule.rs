@@ -191,6 +191,7 @@ impl Schedule {
             Task::Housekeeping(_) => {
                 self.maintenance.housekeeping().await?;
                 self.identity.sweep_throttles().await?;
+                self.identity.sweep_sign_ins().await?;
             }
             Task::Collect(_) => {
                 let collected = self.maintenance.collect(false, &mut |_| {}).await?;

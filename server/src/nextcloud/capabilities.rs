@@ -1,8 +1,11 @@
-//! What clients are told that this server can: the keys that they read, and nothing else.
+//! What this server tells clients that it can: they act by it.
 //!
-//! A key is a promise. What is not served yet (shares, comments, calendars) is left out, so that
-//! no client offers it; what only some clients could use badly (bulk uploads, other upload protocols)
-//! is left out for good.
+//! # Always true
+//!
+//! * Nothing is announced that is not served. A key that is missing keeps a client from asking; one
+//!   that is there and false hides a menu.
+//! * Keys of other protocols (`spaces`, `files.tus_support`) are never sent: clients of the
+//!   ownCloud family would switch to them.
 
 use serde_json::Value;
 use serde_json::json;
@@ -10,111 +13,92 @@ use serde_json::json;
 use crate::nextcloud::NextcloudSettings;
 use crate::nextcloud::push;
 
-/// The colour of the product, where nothing else is set.
-const COLOR: &str = "#1b5fa8";
-
-/// Returns the version in the form of OCS.
-fn version(settings: &NextcloudSettings) -> Value {
-    let mut numbers = settings
-        .version
-        .split('.')
-        .map(|number| number.parse::<u32>().unwrap_or(0));
-    let mut next = || numbers.next().unwrap_or(0);
+/// Returns `{version, capabilities}` for somebody who is signed in, or for anybody.
+pub(super) fn describe(settings: &NextcloudSettings, base_url: &str, is_signed_in: bool) -> Value {
+    let capabilities = if is_signed_in {
+        everything(settings, base_url)
+    } else {
+        json!({"bruteforce": bruteforce(), "theming": theming(settings, base_url)})
+    };
+    let [major, minor, micro] = settings.version;
     json!({
-        "major": next(),
-        "minor": next(),
-        "micro": next(),
-        "string": settings.version,
-        "edition": "",
-        "extendedSupport": false,
+        "version": {
+            "major": major,
+            "minor": minor,
+            "micro": micro,
+            "string": settings.version_text(),
+            "edition": "",
+            "extendedSupport": false,
+        },
+        "capabilities": capabilities,
     })
 }
 
-fn theming(base_url: &str) -> Value {
+fn everything(settings: &NextcloudSettings, base_url: &str) -> Value {
     json!({
-        "name": "Nuage",
-        "productName": "Nuage",
-        "url": base_url,
-        "slogan": "",
-        "color": COLOR,
-        "color-text": "#ffffff",
-        "color-element": COLOR,
-        "color-element-bright": COLOR,
-        "color-element-dark": COLOR,
-        "background": COLOR,
-        "background-plain": true,
-        "background-default": true,
-    })
-}
-
-/// Returns what somebody hears who has not signed in.
-pub(crate) fn anonymous(settings: &NextcloudSettings, base_url: &str) -> Value {
-    json!({
-        "version": version(settings),
-        "capabilities": {
-            "bruteforce": {"delay": 0, "allow-listed": false},
-            "theming": theming(base_url),
-        },
-    })
-}
-
-/// Returns what somebody hears who has signed in.
-pub(crate) fn full(settings: &NextcloudSettings, base_url: &str) -> Value {
-    let capabilities = json!({
-        "notify_push": push::capability(base_url),
-        "core": {
-            "pollinterval": 60,
-            "webdav-root": "remote.php/webdav",
-            "mod-rewrite-working": true,
-            "status": {
-                "installed": true,
-                "maintenance": false,
-                "needsDbUpgrade": false,
-                "version": format!("{}.0", settings.version),
-                "versionstring": settings.version,
-                "edition": "",
-                "productname": "Nuage",
-                "product": "Nuage",
-                "extendedSupport": false,
-            },
-        },
-        "bruteforce": {"delay": 0, "allow-listed": false},
-        "theming": theming(base_url),
-        "dav": {
-            "chunking": "1.0",
-        },
+        "bruteforce": bruteforce(),
         "checksums": {
             "supportedTypes": ["SHA256", "SHA1", "MD5", "ADLER32"],
             "preferredUploadType": "SHA256",
         },
-        "files": {
-            "bigfilechunking": true,
-            "chunked_upload": {
-                "max_size": settings.upload_part_bytes,
-                "max_parallel_count": 5,
-            },
-            "undelete": true,
-            "delete_from_trash": true,
-            "versioning": true,
-            "version_labeling": true,
-            "version_deletion": true,
-            "locking": "1.0",
-            "api-feature-lock-type": true,
-            "forbidden_filename_characters": ["\\"],
-            "forbidden_filenames": [],
-            "forbidden_filename_basenames": [],
-            "forbidden_filename_extensions": [],
-            "blacklisted_files": [],
-            "windows_compatible_filenames": false,
+        "core": {
+            "pollinterval": 60,
+            "webdav-root": "remote.php/webdav",
+            "status": super::status_of(settings),
         },
-        "files_sharing": {
-            "api_enabled": false,
-            "public": {"enabled": false},
-            "resharing": false,
-            "group_sharing": false,
-            "sharebymail": {"enabled": false},
-            "federation": {"outgoing": false, "incoming": false},
-        },
-    });
-    json!({"version": version(settings), "capabilities": capabilities})
+        "dav": {"chunking": "1.0"},
+        "files": files(settings),
+        "files_sharing": {"api_enabled": false},
+        "notify_push": push::capability(base_url),
+        "theming": theming(settings, base_url),
+    })
+}
+
+/// Nobody who holds a valid credential is slowed down.
+fn bruteforce() -> Value {
+    json!({"delay": 0, "allow-listed": false})
+}
+
+fn files(settings: &NextcloudSettings) -> Value {
+    json!({
+        "bigfilechunking": true,
+        "chunked_upload": {"max_size": settings.upload_part_bytes},
+        "undelete": true,
+        "delete_from_trash": true,
+        "versioning": true,
+        "version_labeling": true,
+        "version_deletion": true,
+        "locking": "1.0",
+        "api-feature-lock-type": true,
+        "blacklisted_files": [],
+        // What no path can hold; every other name is kept as it is.
+        "forbidden_filenames": [".", ".."],
+        "forbidden_filename_basenames": [],
+        "forbidden_filename_characters": ["/"],
+        "forbidden_filename_extensions": [],
+        "windows_compatible_filenames": false,
+    })
+}
+
+fn theming(settings: &NextcloudSettings, base_url: &str) -> Value {
+    let theme = &settings.theme;
+    let logo = format!("{base_url}/apps/theming/image/logo");
+    json!({
+        "name": theme.name,
+        "productName": theme.name,
+        "slogan": theme.slogan,
+        "url": base_url,
+        "color": theme.color,
+        "color-text": "#ffffff",
+        "color-element": theme.color,
+        "color-element-bright": theme.color,
+        "color-element-dark": theme.color,
+        "logo": logo,
+        "logoheader": logo,
+        "background": theme.color,
+        "background-text": "#ffffff",
+        "background-plain": true,
+        "background-default": true,
+        "favicon": logo,
+    })
 }

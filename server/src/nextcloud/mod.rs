@@ -3,23 +3,25 @@
 //! # Always true
 //!
 //! * Nothing is decided here: who somebody is, `identity` says; what they may do, `files` says.
-//! * What is not served is answered as those clients tolerate it: in the envelope of OCS, or
-//!   404 with an empty list; never with a page.
-//!
-//! # Deliberately absent
-//!
-//! Cookies and sessions on these addresses: every request carries its own credentials. Only the pages
-//! where a person signs in have them.
+//! * What is not served is answered as those clients tolerate it.
 
+mod browser;
 mod capabilities;
+mod device_flow;
+mod devices;
 mod ocs;
+mod people;
+mod picture;
 mod previews;
 mod push;
-mod users;
+mod query;
+mod sign_in;
+mod wipe;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -27,6 +29,7 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -35,35 +38,64 @@ use crate::files::Files;
 use crate::http::authenticate::authenticate;
 use crate::http::authenticate::refuse;
 use crate::http::body::Body;
+use crate::http::body::BodyFault;
 use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
-use crate::identity::Account;
+use crate::http::body::refuse_while_sending;
+use crate::http::language::Language;
 use crate::identity::Caller;
 use crate::identity::Identity;
-use crate::identity::error::AdminError;
-use crate::identity::error::IdentityError;
-use crate::nextcloud::ocs::Envelope;
-use crate::nextcloud::ocs::Fault;
+use crate::nextcloud::browser::Browser;
+use crate::nextcloud::browser::Trouble;
+use crate::nextcloud::ocs::Clothes;
+use crate::nextcloud::ocs::Data;
+use crate::nextcloud::ocs::Dialect;
+use crate::nextcloud::ocs::OcsError;
 use crate::nextcloud::push::Push;
+use crate::nextcloud::query::Query;
 use crate::previews::Previews;
 
 pub use crate::nextcloud::push::PushSettings;
 
-/// People that one answer lists at most.
-const LISTED_MAX: usize = 500;
+/// The largest form that is read, in bytes.
+const FORM_BYTES_MAX: usize = 16 << 10;
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]
 pub struct NextcloudSettings {
-    /// The version of Nextcloud that clients are told, as `32.0.1`.
-    pub version: String,
-    /// The largest part of a file that clients shall send, in bytes.
+    /// Ends every `oc:id`, the same for the life of an installation.
+    pub instance: String,
+    /// The version of Nextcloud that clients are told.
+    pub version: [u16; 3],
+    /// The largest part of a large file, in bytes.
     pub upload_part_bytes: u64,
     /// How long a link to one file holds, in seconds.
     pub direct_link_seconds: i64,
-    /// Who may listen, and how often they are told.
+    /// Quota of spaces that have none of their own, in bytes; `None`: no limit.
+    pub quota_default_bytes: Option<u64>,
+    /// How the installation presents itself.
+    pub theme: Theme,
+    /// Who may listen for changes, and how often they are told.
     pub push: PushSettings,
+}
+
+impl NextcloudSettings {
+    fn version_text(&self) -> String {
+        let [major, minor, micro] = self.version;
+        format!("{major}.{minor}.{micro}")
+    }
+}
+
+/// How the installation presents itself.
+#[derive(Debug, Clone)]
+pub struct Theme {
+    /// Its name.
+    pub name: String,
+    /// What stands below the name; may be empty.
+    pub slogan: String,
+    /// The colour of what is pressed, as `#rrggbb`.
+    pub color: String,
 }
 
 /// The service.
@@ -89,25 +121,7 @@ pub struct Visit {
     pub request: Request<RequestBody>,
 }
 
-impl Visit {
-    fn headers(&self) -> &HeaderMap {
-        self.request.headers()
-    }
-
-    fn query(&self) -> Option<&str> {
-        self.request.uri().query()
-    }
-
-    /// Returns a parameter of the query.
-    fn parameter(&self, name: &str) -> Option<String> {
-        let query = self.query()?;
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        let (_, value) = pairs.find(|(key, _)| key == name)?;
-        Some(value.into_owned())
-    }
-}
-
-/// An answer, and who got it where that is known.
+/// What an answer is, and who asked if that is known.
 type Answered = (Response<Body>, Option<Caller>);
 
 impl Nextcloud {
@@ -134,258 +148,340 @@ impl Nextcloud {
 
     /// Returns whether a path (without `/index.php`) belongs here.
     pub fn owns(path: &str) -> bool {
-        const WHOLE: [&str; 4] = ["/status.php", "/204", "/push/ws", "/.well-known/webdav"];
-        const TREES: [&str; 5] = [
-            "/ocs/v1.php/",
-            "/ocs/v2.php/",
-            "/apps/",
-            "/core/",
-            previews::DIRECT,
+        const PLACES: [&str; 9] = [
+            "/status.php",
+            "/push/ws",
+            "/apps/notify_push/pre_auth",
+            "/204",
+            "/login",
+            "/logout",
+            "/settings/devices",
+            "/.well-known/webdav",
+            "/.well-known/caldav",
         ];
-        WHOLE.contains(&path) || TREES.iter().any(|tree| path.starts_with(tree))
+        const BELOW: [&str; 10] = [
+            "/core/preview",
+            previews::THUMBNAIL,
+            previews::DIRECT,
+            "/ocs/",
+            "/login/",
+            "/core/wipe/",
+            "/avatar/",
+            "/remote.php/dav/avatars/",
+            "/apps/theming/",
+            "/.well-known/carddav",
+        ];
+        PLACES.contains(&path) || BELOW.iter().any(|front| path.starts_with(front))
     }
 
     /// Answers a request.
     pub async fn serve(&self, mut visit: Visit) -> Answered {
-        match visit.path.as_str() {
-            "/status.php" => (self.status(), None),
-            "/204" => (bare(StatusCode::NO_CONTENT), None),
-            "/.well-known/webdav" => (moved("/remote.php/dav/"), None),
-            "/push/ws" => (self.push.open(&mut visit), None),
-            "/apps/notify_push/pre_auth" => self.pre_authenticate(&visit).await,
-            path if previews::asks_for_link(path) => self.give_link(visit).await,
-            path if path.starts_with("/ocs/") => self.serve_ocs(&visit).await,
-            path if path.starts_with(previews::DIRECT) => self.serve_link(&visit).await,
-            path if previews::is_preview(path) => self.serve_preview(&visit).await,
-            _ => (nothing(), None),
+        if previews::asks_for_link(&visit.path) {
+            return self.give_link(visit).await;
         }
-    }
-
-    /// Says that here is a server, and which.
-    fn status(&self) -> Response<Body> {
-        let version = &self.settings.version;
-        let mut response = json_answer(
-            StatusCode::OK,
-            &json!({
-                "installed": true,
-                "maintenance": false,
-                "needsDbUpgrade": false,
-                "version": format!("{version}.0"),
-                "versionstring": version,
-                "edition": "",
-                "productname": "Nuage",
-                "extendedSupport": false,
-            }),
-        );
-        let anybody = HeaderValue::from_static("*");
-        response
-            .headers_mut()
-            .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anybody);
-        response
+        if let Some((dialect, rest)) = Dialect::of(&visit.path) {
+            let segments = segments_of(rest);
+            return self.serve_ocs(dialect, &segments, visit).await;
+        }
+        let segments = segments_of(&visit.path);
+        let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let response = match words.as_slice() {
+            ["status.php"] => {
+                let mut response = json_answer(StatusCode::OK, &status_of(&self.settings));
+                let anybody = HeaderValue::from_static("*");
+                let headers = response.headers_mut();
+                headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anybody);
+                response
+            }
+            ["204"] => {
+                let mut response = Response::new(empty());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            ["push", "ws"] => self.push.open(&mut visit),
+            ["apps", "notify_push", "pre_auth"] => return self.pre_authenticate(&visit).await,
+            [".well-known", "webdav"] => moved(&format!("{}/remote.php/dav/", visit.base_url)),
+            ["apps", "theming", rest @ ..] => {
+                picture::theme_file(&self.settings, &visit.base_url, rest)
+            }
+            ["avatar", name, size, ..] | ["remote.php", "dav", "avatars", name, size] => {
+                return self.show_avatar(&visit, name, size).await;
+            }
+            ["core", "preview" | "preview.png"]
+            | ["apps", "files", "api", "v1", "thumbnail", ..] => {
+                return self.serve_preview(&visit).await;
+            }
+            ["remote.php", "direct", ticket] => return self.serve_link(&visit, ticket).await,
+            ["login" | "logout" | "settings" | "core", ..] => {
+                return (self.serve_browser(visit, &words).await, None);
+            }
+            _ => nothing(),
+        };
+        (response, None)
     }
 
     /// Gives a ticket to listen.
     async fn pre_authenticate(&self, visit: &Visit) -> Answered {
+        let headers = visit.request.headers();
         if visit.request.method() != Method::POST {
-            return (bare(StatusCode::METHOD_NOT_ALLOWED), None);
+            let mut response = nothing();
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            return (response, None);
         }
-        match authenticate(&self.identity, visit.headers(), visit.client).await {
-            Ok(caller) => (self.push.pre_authenticate(&caller).await, Some(caller)),
-            Err(error) => (refuse(&error), None),
+        match authenticate(&self.identity, headers, visit.client).await {
+            Ok(caller) => match self.push.pre_authenticate(&caller).await {
+                Ok(response) => (response, Some(caller)),
+                Err(error) => (refuse(&error, headers), Some(caller)),
+            },
+            Err(error) => (refuse(&error, headers), None),
         }
     }
 
-    async fn serve_ocs(&self, visit: &Visit) -> Answered {
-        let Some((envelope, route)) = Envelope::of(&visit.path, visit.query(), visit.headers())
-        else {
-            return (nothing(), None);
-        };
-        let asks_capabilities = route == "/cloud/capabilities" && is_reading(visit);
-        let caller = match authenticate(&self.identity, visit.headers(), visit.client).await {
-            Ok(caller) => caller,
-            Err(IdentityError::Unauthenticated)
-                if asks_capabilities && !visit.headers().contains_key(header::AUTHORIZATION) =>
-            {
-                let data = capabilities::anonymous(&self.settings, &visit.base_url);
-                return (envelope.wrap_cached(data, visit.headers()), None);
-            }
-            Err(error) => return (envelope.wrap(Err(error.into())), None),
-        };
-        if asks_capabilities {
-            let data = capabilities::full(&self.settings, &visit.base_url);
-            return (envelope.wrap_cached(data, visit.headers()), Some(caller));
+    async fn show_avatar(&self, visit: &Visit, name: &str, size: &str) -> Answered {
+        let headers = visit.request.headers();
+        match authenticate(&self.identity, headers, visit.client).await {
+            Ok(caller) => (picture::avatar(headers, name, size), Some(caller)),
+            Err(error) => (refuse(&error, headers), None),
         }
-        let outcome = self.answer_ocs(visit, route, &caller).await;
-        (envelope.wrap(outcome), Some(caller))
+    }
+
+    /// Answers what browsers ask, and what programs ask in the form that browsers send.
+    async fn serve_browser(&self, visit: Visit, words: &[&str]) -> Response<Body> {
+        let (parts, mut body) = visit.request.into_parts();
+        let form = match parts.method {
+            Method::POST => body.read_limited(FORM_BYTES_MAX).await,
+            _ => Ok(Bytes::new()),
+        };
+        let Ok(form) = form else {
+            let mut response = json_answer(StatusCode::PAYLOAD_TOO_LARGE, &json!([]));
+            if !matches!(form, Err(BodyFault::TooLarge { .. })) {
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+            }
+            return refuse_while_sending(&parts, body, response);
+        };
+        let browser = Browser {
+            parts: &parts,
+            base_url: &visit.base_url,
+            client: visit.client,
+            query: Query::parse(parts.uri.query().unwrap_or_default()),
+            form: Query::parse(&String::from_utf8_lossy(&form)),
+            language: Language::of(&parts.headers),
+        };
+        let answer = self.answer_browser(&browser, words).await;
+        let response = answer.unwrap_or_else(|trouble| self.show_trouble(&browser, &trouble));
+        refuse_while_sending(&parts, body, response)
+    }
+
+    async fn answer_browser(
+        &self,
+        browser: &Browser<'_>,
+        words: &[&str],
+    ) -> Result<Response<Body>, Trouble> {
+        let method = match browser.parts.method {
+            Method::HEAD => "GET",
+            ref method => method.as_str(),
+        };
+        match (method, words) {
+            ("GET", ["login"]) => self.show_sign_in(browser).await,
+            ("POST", ["login"]) => self.sign_in(browser).await,
+            ("POST", ["logout"]) => self.sign_out(browser).await,
+            ("POST", ["login", "v2"]) => self.begin_flow(browser).await,
+            ("POST", ["login", "v2", "poll"]) => self.poll_flow(browser).await,
+            ("GET" | "POST", ["login", "v2", "flow", token]) => self.consent(browser, token).await,
+            ("GET" | "POST", ["login", "flow"]) => self.consent_v1(browser).await,
+            ("GET" | "POST", ["settings", "devices"]) => self.devices(browser).await,
+            ("POST", ["core", "wipe", "check"]) => self.check_wipe(browser).await,
+            ("POST", ["core", "wipe", "success"]) => self.note_wiped(browser).await,
+            (_, ["login" | "logout"] | ["login", "v2" | "flow"] | ["login", "v2", "poll"]) => {
+                let mut response = nothing();
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                let allowed = HeaderValue::from_static("GET, HEAD, POST");
+                response.headers_mut().insert(header::ALLOW, allowed);
+                Ok(response)
+            }
+            _ => Ok(nothing()),
+        }
+    }
+
+    /// Answers an OCS request, whose path was split below its dialect.
+    async fn serve_ocs(&self, dialect: Dialect, segments: &[String], visit: Visit) -> Answered {
+        let (parts, body) = visit.request.into_parts();
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let clothes = Clothes::of(dialect, &query, &parts.headers);
+        let asked = OcsRequest {
+            base_url: &visit.base_url,
+            client: visit.client,
+            headers: &parts.headers,
+            query: &query,
+        };
+        let mut caller = None;
+        let answer = self
+            .answer_ocs(&parts.method, segments, &asked, &mut caller)
+            .await;
+        if let Err(error) = &answer {
+            tracing::debug!(%error, "an OCS request was refused");
+        }
+        let response = ocs::respond(clothes, &parts.headers, answer);
+        (refuse_while_sending(&parts, body, response), caller)
     }
 
     async fn answer_ocs(
         &self,
-        visit: &Visit,
-        route: &str,
-        caller: &Caller,
-    ) -> Result<Value, Fault> {
-        let parts: Vec<&str> = route.split('/').skip(1).collect();
-        match (visit.request.method().as_str(), parts.as_slice()) {
-            ("GET", ["cloud", "user"]) => self.person(&caller.name).await,
-            ("GET", ["cloud", "users"]) => self.people(visit, caller).await,
-            ("GET", ["cloud", "users", name]) => {
-                let name = decoded(name)?;
-                if !caller.is_admin && !is_self(caller, &name) {
-                    return Err(Fault::UnknownRoute);
-                }
-                self.person(&name).await
-            }
-            ("GET", ["cloud", "users", name, "groups"]) => {
-                let name = decoded(name)?;
-                if !caller.is_admin && !is_self(caller, &name) {
-                    return Err(Fault::UnknownRoute);
-                }
-                let account = self.identity.find_account(&name).await?;
-                let groups = self.identity.list_teams_of(account.id).await?;
-                Ok(json!({"groups": groups}))
-            }
-            ("GET", ["cloud", "groups"]) if caller.is_admin => {
-                let teams = self.identity.list_teams().await?;
-                let names = teams.iter().map(|team| team.name.as_str());
-                Ok(json!({"groups": page(visit, names)}))
-            }
-            ("GET", ["cloud", "groups", name] | ["cloud", "groups", name, "users"])
-                if caller.is_admin =>
-            {
-                let team = self.identity.find_team(&decoded(name)?).await?;
-                let members = self.identity.list_members(team.id).await?;
-                let names = members.iter().map(|member| member.name.as_str());
-                Ok(json!({"users": page(visit, names)}))
-            }
-            ("GET", ["core", "navigation", "apps"]) => Ok(json!([{
-                "id": "files",
-                "order": 0,
-                "href": format!("{}/", visit.base_url),
-                "icon": "",
-                "type": "link",
-                "name": "Nuage",
-                "app": "files",
-                "active": false,
-                "classes": "",
-                "unread": 0,
-            }])),
-            ("GET", ["apps", "notifications", "api", ..] | ["search", "providers"]) => {
-                Ok(json!([]))
-            }
-            ("GET", ["apps", "user_status", ..]) => Err(Fault::NotFound(
-                "No status for the current user",
-                "Aucun statut pour cet utilisateur",
-            )),
-            _ => Err(Fault::UnknownRoute),
+        method: &Method,
+        segments: &[String],
+        asked: &OcsRequest<'_>,
+        known: &mut Option<Caller>,
+    ) -> Result<Data, OcsError> {
+        let route = Route::of(method, segments).ok_or(OcsError::UnknownRoute)?;
+        if route == Route::Capabilities && !asked.headers.contains_key(header::AUTHORIZATION) {
+            let value = capabilities::describe(&self.settings, asked.base_url, false);
+            return Ok(Data::tagged(value));
         }
-    }
-
-    /// Describes a person whom the caller may see.
-    async fn person(&self, name: &str) -> Result<Value, Fault> {
-        let account: Account = self.identity.find_account(name).await?;
-        let groups = self.identity.list_teams_of(account.id).await?;
-        let quota = self.files.quota_of(account.home_use);
-        Ok(users::describe(&account, quota, &groups))
-    }
-
-    /// Lists people by name, for administrators.
-    async fn people(&self, visit: &Visit, caller: &Caller) -> Result<Value, Fault> {
-        if !caller.is_admin {
-            return Err(Fault::Forbidden(
-                "Only administrators may list people.",
-                "Seuls les administrateurs peuvent lister les personnes.",
-            ));
+        let caller = authenticate(&self.identity, asked.headers, asked.client).await?;
+        let caller = known.insert(caller);
+        match route {
+            Route::Capabilities => {
+                let value = capabilities::describe(&self.settings, asked.base_url, true);
+                Ok(Data::tagged(value))
+            }
+            Route::Me => self.show_user(caller, &caller.name).await,
+            Route::Users => self.list_users(caller, asked.query, false).await,
+            Route::UsersWithDetails => self.list_users(caller, asked.query, true).await,
+            Route::User(name) => self.show_user(caller, name).await,
+            Route::GroupsOf(name) => self.list_groups_of(caller, name).await,
+            Route::Groups => self.list_groups(caller, asked.query).await,
+            Route::Members(group) => self.list_members(caller, group).await,
+            Route::GetAppPassword => self.give_app_password(caller, asked.headers).await,
+            Route::EndAppPassword => self.end_app_password(caller).await,
+            Route::Nothing => Ok(Data::tagged(json!([]))),
         }
-        let accounts = self.identity.list_accounts().await?;
-        let names = accounts.iter().map(|account| account.name.as_str());
-        Ok(json!({"users": page(visit, names)}))
     }
 }
 
-/// Cuts names that hold what is searched for to the page that was asked for.
-fn page<'n>(visit: &Visit, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let number = |name: &str| visit.parameter(name)?.parse::<usize>().ok();
-    let wanted = visit.parameter("search").unwrap_or_default().to_lowercase();
-    let limit = number("limit").unwrap_or(LISTED_MAX).min(LISTED_MAX);
-    names
-        .filter(|name| name.to_lowercase().contains(&wanted))
-        .skip(number("offset").unwrap_or(0))
-        .take(limit)
+/// The end points of OCS.
+#[derive(Debug, PartialEq, Eq)]
+enum Route<'a> {
+    Capabilities,
+    Me,
+    Users,
+    UsersWithDetails,
+    User(&'a str),
+    GroupsOf(&'a str),
+    Groups,
+    Members(&'a str),
+    GetAppPassword,
+    EndAppPassword,
+    /// No application beside the files, nothing that searches: an empty list.
+    Nothing,
+}
+
+impl<'a> Route<'a> {
+    fn of(method: &Method, segments: &'a [String]) -> Option<Self> {
+        let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let method = match *method {
+            Method::HEAD => "GET",
+            _ => method.as_str(),
+        };
+        match (method, words.as_slice()) {
+            ("GET", ["cloud", "capabilities"]) => Some(Self::Capabilities),
+            ("GET", ["cloud", "user"]) => Some(Self::Me),
+            ("GET", ["cloud", "users"]) => Some(Self::Users),
+            ("GET", ["cloud", "users", "details"]) => Some(Self::UsersWithDetails),
+            ("GET", ["cloud", "users", name]) => Some(Self::User(name)),
+            ("GET", ["cloud", "users", name, "groups"]) => Some(Self::GroupsOf(name)),
+            ("GET", ["cloud", "groups"]) => Some(Self::Groups),
+            ("GET", ["cloud", "groups", name] | ["cloud", "groups", name, "users"]) => {
+                Some(Self::Members(name))
+            }
+            ("GET", ["core", "getapppassword"]) => Some(Self::GetAppPassword),
+            ("DELETE", ["core", "apppassword"]) => Some(Self::EndAppPassword),
+            ("GET", ["core", "navigation", "apps"] | ["search", "providers"]) => {
+                Some(Self::Nothing)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Nextcloud {
+    /// Exchanges the password of a person for an app password of the program that they use.
+    async fn give_app_password(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<Data, OcsError> {
+        if caller.token.is_some() {
+            return Err(OcsError::Forbidden);
+        }
+        let device = device_flow::device_of(headers);
+        let password = self.new_app_password(&caller.name, &device).await?;
+        Ok(json!({"apppassword": password}).into())
+    }
+
+    /// Ends the app password with which the caller came.
+    async fn end_app_password(&self, caller: &Caller) -> Result<Data, OcsError> {
+        let token = caller.token.ok_or(OcsError::Forbidden)?;
+        self.identity.revoke_token(&caller.name, token).await?;
+        Ok(json!([]).into())
+    }
+}
+
+/// What end points of OCS look at.
+struct OcsRequest<'a> {
+    base_url: &'a str,
+    client: IpAddr,
+    headers: &'a HeaderMap,
+    query: &'a Query,
+}
+
+/// Returns the decoded segments of a path, empty ones left out.
+fn segments_of(path: &str) -> Vec<String> {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    segments
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
         .collect()
 }
 
-fn is_self(caller: &Caller, name: &str) -> bool {
-    caller.name.to_lowercase() == name.to_lowercase()
+/// What the server says of itself to whoever looks for one.
+fn status_of(settings: &NextcloudSettings) -> Value {
+    let version = settings.version_text();
+    json!({
+        "installed": true,
+        "maintenance": false,
+        "needsDbUpgrade": false,
+        "version": format!("{version}.0"),
+        "versionstring": version,
+        "edition": "",
+        "productname": settings.theme.name,
+        "extendedSupport": false,
+    })
 }
 
-fn is_reading(visit: &Visit) -> bool {
-    matches!(*visit.request.method(), Method::GET | Method::HEAD)
-}
-
-fn decoded(part: &str) -> Result<String, Fault> {
-    let text = percent_encoding::percent_decode_str(part).decode_utf8();
-    text.map(std::borrow::Cow::into_owned)
-        .map_err(|_not_utf8| Fault::UnknownRoute)
-}
-
-impl From<IdentityError> for Fault {
-    fn from(error: IdentityError) -> Self {
-        match error {
-            IdentityError::Unauthenticated => Self::NotSignedIn,
-            IdentityError::Throttled {
-                retry_after_seconds,
-            } => Self::Throttled(retry_after_seconds),
-            IdentityError::Busy => Self::Unavailable,
-            IdentityError::Unavailable(source) => {
-                tracing::error!(error = %source, "a sign-in could not be decided");
-                Self::Unavailable
-            }
-        }
-    }
-}
-
-impl From<AdminError> for Fault {
-    fn from(error: AdminError) -> Self {
-        match error {
-            AdminError::NoSuchAccount { .. } | AdminError::NoSuchTeam { .. } => Self::UnknownRoute,
-            error => {
-                tracing::error!(%error, "a question about people was not answered");
-                Self::Unavailable
-            }
-        }
-    }
-}
-
-/// Returns an answer without a body.
-fn bare(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(empty());
-    *response.status_mut() = status;
-    response
-}
-
-/// Leads to another address for good.
-fn moved(to: &'static str) -> Response<Body> {
-    let mut response = bare(StatusCode::MOVED_PERMANENTLY);
-    let to = HeaderValue::from_static(to);
-    response.headers_mut().insert(header::LOCATION, to);
-    response
-}
-
-/// Returns an answer in JSON, outside of OCS.
+/// Returns a JSON answer that nobody keeps.
 fn json_answer(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = Response::new(full(value.to_string()));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let form = HeaderValue::from_static("application/json; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, form);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let mut set = |name, value| {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    };
+    set(header::CONTENT_TYPE, "application/json; charset=utf-8");
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     response
 }
 
-/// Says, as clients tolerate it, that nothing is served here.
+/// Leads a client elsewhere for good.
+fn moved(place: &str) -> Response<Body> {
+    let mut response = nothing();
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(place) = HeaderValue::try_from(place) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
+/// Returns what clients take for "this server does not have it": never a page.
 fn nothing() -> Response<Body> {
     json_answer(StatusCode::NOT_FOUND, &json!([]))
 }

@@ -1,10 +1,8 @@
-//! The envelope of OCS (Open Collaboration Services): two dialects, two forms, one set of answers.
+//! The envelope of OCS: two dialects, two forms, one table of codes.
 //!
-//! Every address exists below `/ocs/v1.php`, where HTTP says 200 to nearly everything and the
-//! envelope tells what happened, and below `/ocs/v2.php`, where HTTP tells it too. The form is JSON
-//! where the query or Accept asks for it, else XML. Values are built once, as JSON.
-
-use std::borrow::Cow;
+//! An end point answers with a JSON value, or says why not; here it is wrapped. `/ocs/v1.php`
+//! hides most failures behind status 200, `/ocs/v2.php` shows them. Some clients search the text for
+//! `"statuscode":` and a number, so there is no space in it.
 
 use http::HeaderMap;
 use http::HeaderValue;
@@ -15,325 +13,386 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::http::body::Body;
+use crate::http::body::empty;
 use crate::http::body::full;
+use crate::http::escape::push_escaped;
 use crate::http::language::Language;
+use crate::identity::error::AdminError;
+use crate::identity::error::IdentityError;
+use crate::nextcloud::query::Query;
 
-/// What a client of OCS hears when it does not get what it asked for.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// Nobody has signed in, or the sign-in is not good for this.
-    NotSignedIn,
-    /// Nothing is served at this address.
-    UnknownRoute,
-    /// What was asked for is not there; in both languages.
-    NotFound(&'static str, &'static str),
-    /// The caller may not do this; in both languages.
-    Forbidden(&'static str, &'static str),
-    /// The request cannot be understood; in both languages.
-    BadRequest(&'static str, &'static str),
-    /// The request came from a browser's page that may not be ours.
-    NotOurPage,
-    /// Too many wrong passwords; come back after so many seconds.
-    Throttled(u64),
-    /// What would decide is away for the moment.
-    Unavailable,
+const NO_STORE: &str = "no-cache, no-store, must-revalidate";
+/// When to come back after a failure that passes, in seconds.
+const PASSING_SECONDS: u64 = 10;
+
+/// What the address says: `v1.php` or `v2.php`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    V1,
+    V2,
 }
 
-impl Fault {
-    /// Returns the status of HTTP and the number in the envelope.
-    fn codes(&self) -> (StatusCode, u16) {
-        match self {
-            Self::NotSignedIn => (StatusCode::UNAUTHORIZED, 997),
-            Self::UnknownRoute => (StatusCode::NOT_FOUND, 998),
-            Self::NotFound(..) => (StatusCode::NOT_FOUND, 404),
-            Self::Forbidden(..) => (StatusCode::FORBIDDEN, 403),
-            Self::BadRequest(..) => (StatusCode::BAD_REQUEST, 400),
-            Self::NotOurPage => (StatusCode::PRECONDITION_FAILED, 412),
-            Self::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, 429),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 503),
+impl Dialect {
+    /// Splits an address below `/ocs/` into its dialect and the rest.
+    pub(super) fn of(path: &str) -> Option<(Self, &str)> {
+        for (front, dialect) in [("/ocs/v1.php", Self::V1), ("/ocs/v2.php", Self::V2)] {
+            let rest = path.strip_prefix(front);
+            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+                return Some((dialect, rest));
+            }
         }
-    }
-
-    /// Returns whether HTTP tells it in the first dialect as well.
-    fn is_told_by_http(&self) -> bool {
-        matches!(
-            self,
-            Self::NotSignedIn | Self::NotOurPage | Self::Throttled(_) | Self::Unavailable
-        )
-    }
-
-    fn words(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::NotSignedIn => (
-                "Current user is not logged in",
-                "L’utilisateur n’est pas connecté",
-            ),
-            Self::UnknownRoute => ("Invalid query", "Il n’y a rien à cette adresse."),
-            Self::NotFound(english, french)
-            | Self::Forbidden(english, french)
-            | Self::BadRequest(english, french) => (english, french),
-            Self::NotOurPage => (
-                "CSRF check failed",
-                "La requête ne vient pas d’une page du serveur.",
-            ),
-            Self::Throttled(_) => (
-                "Too many attempts. Please try again later.",
-                "Trop de tentatives. Veuillez réessayer plus tard.",
-            ),
-            Self::Unavailable => (
-                "The server cannot answer this at the moment. Please try again.",
-                "Le serveur ne peut pas répondre pour le moment. Veuillez réessayer.",
-            ),
-        }
+        None
     }
 }
 
-/// How one request wants to be answered.
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Xml,
+}
+
+/// In which clothes somebody wants the answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Envelope {
-    is_second: bool,
-    is_json: bool,
-    language: Language,
+pub(super) struct Clothes {
+    dialect: Dialect,
+    form: Form,
+    /// The language of messages.
+    pub(super) language: Language,
 }
 
-impl Envelope {
-    /// Reads the dialect from the address and the form from query and headers; with the rest of the path.
-    pub(crate) fn of<'p>(
-        path: &'p str,
-        query: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Option<(Self, &'p str)> {
-        let (is_second, rest) = if let Some(rest) = path.strip_prefix("/ocs/v2.php") {
-            (true, rest)
-        } else {
-            (false, path.strip_prefix("/ocs/v1.php")?)
+impl Clothes {
+    pub(super) fn of(dialect: Dialect, query: &Query, headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT);
+        let accepted = accepted
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let wants_json = match query.get("format") {
+            Some(format) => format == "json",
+            None => accepted.contains("application/json"),
         };
-        let mut is_json = headers
-            .get(header::ACCEPT)
-            .and_then(|accept| accept.to_str().ok())
-            .is_some_and(|accept| accept.contains("application/json"));
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if name == "format" {
-                is_json = value == "json";
-            }
-        }
-        let envelope = Self {
-            is_second,
-            is_json,
+        let form = if wants_json { Form::Json } else { Form::Xml };
+        Self {
+            dialect,
+            form,
             language: Language::of(headers),
-        };
-        Some((envelope, rest))
-    }
-
-    /// Puts an outcome into the envelope.
-    pub(crate) fn wrap(self, outcome: Result<Value, Fault>) -> Response<Body> {
-        let (status, code, message, data, retry_after) = match outcome {
-            Ok(data) => {
-                let code = if self.is_second { 200 } else { 100 };
-                (StatusCode::OK, code, "OK", data, None)
-            }
-            Err(fault) => {
-                let (status, code) = fault.codes();
-                let status = if self.is_second || fault.is_told_by_http() {
-                    status
-                } else {
-                    StatusCode::OK
-                };
-                let (english, french) = fault.words();
-                let message = match self.language {
-                    Language::English => english,
-                    Language::French => french,
-                };
-                let retry_after = match fault {
-                    Fault::Throttled(seconds) => Some(seconds),
-                    Fault::Unavailable => Some(10),
-                    _ => None,
-                };
-                (status, code, message, json!([]), retry_after)
-            }
-        };
-        let is_ok = code == 100 || code == 200;
-        let text = if self.is_json {
-            self.json(is_ok, code, message, &data)
-        } else {
-            self.xml(is_ok, code, message, &data)
-        };
-        let mut response = Response::new(full(text));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        let form = if self.is_json {
-            "application/json; charset=utf-8"
-        } else {
-            "application/xml; charset=utf-8"
-        };
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
-        let never = HeaderValue::from_static("no-cache, no-store, must-revalidate");
-        headers.insert(header::CACHE_CONTROL, never);
-        let nosniff = HeaderValue::from_static("nosniff");
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-        if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        response
-    }
-
-    /// Puts an answer that seldom changes into the envelope: with an ETag, and 304 for who has it.
-    pub(crate) fn wrap_cached(self, data: Value, headers: &HeaderMap) -> Response<Body> {
-        let digest = blake3::hash(data.to_string().as_bytes()).to_hex();
-        let tag = format!("\"{}\"", digest.get(..32).unwrap_or_default());
-        let has_it = headers
-            .get(header::IF_NONE_MATCH)
-            .and_then(|known| known.to_str().ok())
-            .is_some_and(|known| known.split(',').any(|one| one.trim() == tag));
-        let mut response = self.wrap(Ok(data));
-        if has_it {
-            *response.body_mut() = crate::http::body::empty();
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response.headers_mut().remove(header::CONTENT_TYPE);
-        }
-        if let Ok(tag) = HeaderValue::try_from(tag) {
-            response.headers_mut().insert(header::ETAG, tag);
-        }
-        response
-    }
-
-    fn json(self, is_ok: bool, code: u16, message: &str, data: &Value) -> String {
-        // In this order, and without a space after the colon: clients look for the text.
-        let status = if is_ok { "ok" } else { "failure" };
-        let message = Value::from(message);
-        let paging = if self.is_second {
-            ""
-        } else {
-            ",\"totalitems\":\"\",\"itemsperpage\":\"\""
-        };
-        format!(
-            "{{\"ocs\":{{\"meta\":{{\"status\":\"{status}\",\"statuscode\":{code},\
-             \"message\":{message}{paging}}},\"data\":{data}}}}}"
-        )
-    }
-
-    fn xml(self, is_ok: bool, code: u16, message: &str, data: &Value) -> String {
-        let status = if is_ok { "ok" } else { "failure" };
-        let mut text = format!(
-            "<?xml version=\"1.0\"?>\n<ocs>\n <meta>\n  <status>{status}</status>\n  \
-             <statuscode>{code}</statuscode>\n  <message>{}</message>\n",
-            escaped(message)
-        );
-        if !self.is_second {
-            text.push_str("  <totalitems></totalitems>\n  <itemsperpage></itemsperpage>\n");
-        }
-        text.push_str(" </meta>\n <data>");
-        push_xml(&mut text, data);
-        text.push_str("</data>\n</ocs>\n");
-        text
     }
 }
 
-/// Writes a value as XML: members as elements of their names, list entries as `element`,
-/// true as `1`, false and null as nothing.
-fn push_xml(out: &mut String, value: &Value) {
+/// What an end point answers.
+#[derive(Debug)]
+pub(super) struct Data {
+    value: Value,
+    /// Whether a client may ask again only for what is new (`ETag`, RFC 9110 section 8.8.3).
+    is_tagged: bool,
+}
+
+impl Data {
+    /// An answer that is the same until something changes.
+    pub(super) fn tagged(value: Value) -> Self {
+        Self {
+            value,
+            is_tagged: true,
+        }
+    }
+}
+
+impl From<Value> for Data {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            is_tagged: false,
+        }
+    }
+}
+
+/// Why an end point does not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OcsError {
+    /// Nobody is served at this address, or not to this caller.
+    #[error("there is nothing at this address")]
+    UnknownRoute,
+    /// What was asked for is not there.
+    #[error("not found")]
+    NotFound,
+    /// The request cannot be understood, or makes no sense.
+    #[error("bad request")]
+    BadRequest,
+    /// The caller may not.
+    #[error("forbidden")]
+    Forbidden,
+    /// Who calls is not known.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Accounts say no.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+impl OcsError {
+    /// Returns the status of HTTP in the second dialect, and the code in the envelope.
+    fn codes(&self) -> (StatusCode, u16) {
+        let same = |status: StatusCode| (status, status.as_u16());
+        match self {
+            Self::UnknownRoute => (StatusCode::NOT_FOUND, 998),
+            Self::NotFound => same(StatusCode::NOT_FOUND),
+            Self::BadRequest => same(StatusCode::BAD_REQUEST),
+            Self::Forbidden => same(StatusCode::FORBIDDEN),
+            Self::Identity(error) => match error {
+                IdentityError::Unauthenticated => (StatusCode::UNAUTHORIZED, 997),
+                IdentityError::Throttled { .. } => same(StatusCode::TOO_MANY_REQUESTS),
+                IdentityError::Busy | IdentityError::Unavailable(_) => {
+                    same(StatusCode::SERVICE_UNAVAILABLE)
+                }
+            },
+            Self::Admin(error) => match error {
+                AdminError::NoSuchAccount { .. } => (StatusCode::NOT_FOUND, 998),
+                AdminError::NoSuchTeam { .. }
+                | AdminError::NoSuchToken { .. }
+                | AdminError::NotAMember { .. }
+                | AdminError::NotRestorable { .. } => same(StatusCode::NOT_FOUND),
+                AdminError::BadName { .. }
+                | AdminError::BadText { .. }
+                | AdminError::AccountExists { .. }
+                | AdminError::TeamExists { .. }
+                | AdminError::HandedToItself
+                | AdminError::HandOverExceedsQuota { .. } => same(StatusCode::BAD_REQUEST),
+                AdminError::Busy | AdminError::Unavailable(_) => {
+                    same(StatusCode::SERVICE_UNAVAILABLE)
+                }
+            },
+        }
+    }
+
+    fn retry_after_seconds(&self, status: StatusCode) -> Option<u64> {
+        match self {
+            Self::Identity(IdentityError::Throttled {
+                retry_after_seconds,
+            }) => Some(*retry_after_seconds),
+            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(PASSING_SECONDS),
+        }
+    }
+}
+
+/// Returns a sentence for people about a code; clients show it as it is.
+fn message_of(status: StatusCode, language: Language) -> &'static str {
+    let french = language == Language::French;
+    let pick = |fr, en| if french { fr } else { en };
+    match status {
+        StatusCode::UNAUTHORIZED => pick(
+            "Le nom ou le mot de passe est incorrect.",
+            "The name or the password is wrong.",
+        ),
+        StatusCode::FORBIDDEN => pick("Vous n’en avez pas le droit.", "You may not do this."),
+        StatusCode::NOT_FOUND => pick("Cela n’existe pas.", "This does not exist."),
+        StatusCode::TOO_MANY_REQUESTS => pick(
+            "Trop de mots de passe incorrects. Réessayez dans quelques minutes.",
+            "Too many wrong passwords. Try again in a few minutes.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => pick(
+            "Le serveur est momentanément indisponible. Réessayez dans un instant.",
+            "The server is unavailable for the moment. Try again shortly.",
+        ),
+        StatusCode::INTERNAL_SERVER_ERROR => pick(
+            "Le serveur a rencontré une erreur.",
+            "The server met an error.",
+        ),
+        StatusCode::LOCKED => pick("Ce fichier est verrouillé.", "This file is locked."),
+        StatusCode::PRECONDITION_FAILED => pick(
+            "Cela a changé entre-temps.",
+            "This has changed in the meantime.",
+        ),
+        _ => pick(
+            "La demande n’a pas été comprise.",
+            "The request was not understood.",
+        ),
+    }
+}
+
+/// Wraps what an end point answered.
+pub(super) fn respond(
+    clothes: Clothes,
+    headers: &HeaderMap,
+    answer: Result<Data, OcsError>,
+) -> Response<Body> {
+    match answer {
+        Ok(data) => succeed(clothes, headers, &data),
+        Err(error) => fail(clothes, &error),
+    }
+}
+
+fn succeed(clothes: Clothes, headers: &HeaderMap, data: &Data) -> Response<Body> {
+    let mut meta = json!({"status": "ok", "message": "OK"});
+    match clothes.dialect {
+        Dialect::V1 => {
+            put(&mut meta, "statuscode", 100.into());
+            put(&mut meta, "totalitems", "".into());
+            put(&mut meta, "itemsperpage", "".into());
+        }
+        Dialect::V2 => put(&mut meta, "statuscode", 200.into()),
+    }
+    let text = wrap(clothes.form, &meta, &data.value);
+    if !data.is_tagged {
+        return answer(clothes, StatusCode::OK, text);
+    }
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    let tag = format!("\"{}\"", hash.as_str().get(..32).unwrap_or_default());
+    let mut response = if is_known(headers, &tag) {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        answer(clothes, StatusCode::OK, text)
+    };
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// Returns whether a client has what the tag names (RFC 9110 section 13.1.2).
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    known
+        .split(',')
+        .map(|one| one.trim().trim_start_matches("W/"))
+        .any(|one| one == tag)
+}
+
+fn fail(clothes: Clothes, error: &OcsError) -> Response<Body> {
+    let (status, code) = error.codes();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        tracing::error!(%error, "a request could not be decided");
+    }
+    let meta = json!({
+        "status": "failure",
+        "statuscode": code,
+        "message": message_of(status, clothes.language),
+    });
+    let text = wrap(clothes.form, &meta, &json!([]));
+    let shown = match clothes.dialect {
+        Dialect::V2 => status,
+        // What a client must act on, whatever is in the envelope.
+        Dialect::V1
+            if status.is_server_error()
+                || [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&status) =>
+        {
+            status
+        }
+        Dialect::V1 => StatusCode::OK,
+    };
+    let mut response = answer(clothes, shown, text);
+    if let Some(seconds) = error.retry_after_seconds(status) {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn put(object: &mut Value, key: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
+fn wrap(form: Form, meta: &Value, data: &Value) -> String {
+    match form {
+        Form::Json => json!({"ocs": {"meta": meta, "data": data}}).to_string(),
+        Form::Xml => {
+            let mut xml = String::from("<?xml version=\"1.0\"?>\n<ocs>\n");
+            push_element(&mut xml, "meta", meta);
+            push_element(&mut xml, "data", data);
+            xml.push_str("</ocs>\n");
+            xml
+        }
+    }
+}
+
+/// Writes a value as an element; its depth is that of our own answers.
+fn push_element(xml: &mut String, name: &str, value: &Value) {
+    for part in ["<", name, ">"] {
+        xml.push_str(part);
+    }
     match value {
         Value::Null | Value::Bool(false) => {}
-        Value::Bool(true) => out.push('1'),
-        Value::Number(number) => out.push_str(&number.to_string()),
-        Value::String(text) => out.push_str(&escaped(text)),
-        Value::Array(entries) => {
-            for entry in entries {
-                push_element(out, "element", entry);
+        Value::Bool(true) => xml.push('1'),
+        Value::Number(number) => xml.push_str(&number.to_string()),
+        Value::String(text) => push_escaped(xml, text),
+        Value::Array(items) => {
+            for item in items {
+                push_element(xml, "element", item);
             }
         }
-        Value::Object(members) => {
-            for (name, member) in members {
-                push_element(out, name, member);
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                push_element(xml, key, field);
             }
         }
+    }
+    for part in ["</", name, ">\n"] {
+        xml.push_str(part);
     }
 }
 
-fn push_element(out: &mut String, name: &str, value: &Value) {
-    // Names come from this adapter and from people's own: only what XML allows is written.
-    let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    let is_name = starts_well
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let name = if is_name { name } else { "element" };
-    out.push('<');
-    out.push_str(name);
-    out.push('>');
-    push_xml(out, value);
-    out.push_str("</");
-    out.push_str(name);
-    out.push('>');
-}
-
-fn escaped(text: &str) -> Cow<'_, str> {
-    let is_plain =
-        |c: char| !matches!(c, '<' | '>' | '&' | '"') && (c >= ' ' || c == '\n' || c == '\t');
-    if text.chars().all(is_plain) {
-        return text.into();
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '&' => safe.push_str("&amp;"),
-            '"' => safe.push_str("&quot;"),
-            character if is_plain(character) => safe.push(character),
-            // Control characters cannot be written in XML 1.0.
-            _ => safe.push('\u{fffd}'),
-        }
-    }
-    safe.into()
+fn answer(clothes: Clothes, status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    let mut set = |name, value| {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    };
+    set(
+        header::CONTENT_TYPE,
+        match clothes.form {
+            Form::Json => "application/json; charset=utf-8",
+            Form::Xml => "text/xml; charset=utf-8",
+        },
+    );
+    set(header::CACHE_CONTROL, NO_STORE);
+    set(header::CONTENT_LANGUAGE, clothes.language.tag());
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    response
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn envelope(path: &str, query: &str) -> Envelope {
-        Envelope::of(path, Some(query), &HeaderMap::new())
-            .unwrap()
-            .0
-    }
+    use super::Dialect;
+    use super::Form;
+    use super::wrap;
 
     #[test]
-    fn the_dialect_decides_what_http_says() {
-        let missing = || Err(Fault::NotFound("gone", "parti"));
-        let first = envelope("/ocs/v1.php/x", "format=json").wrap(missing());
-        assert_eq!(first.status(), StatusCode::OK);
-        let second = envelope("/ocs/v2.php/x", "format=json").wrap(missing());
-        assert_eq!(second.status(), StatusCode::NOT_FOUND);
-        for path in ["/ocs/v1.php/x", "/ocs/v2.php/x"] {
-            let refused = envelope(path, "").wrap(Err(Fault::NotSignedIn));
-            assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-            assert!(!refused.headers().contains_key(header::WWW_AUTHENTICATE));
-        }
-    }
-
-    #[test]
-    fn the_code_stands_right_behind_its_colon() {
-        let text = envelope("/ocs/v1.php/x", "format=json").json(true, 100, "OK", &json!({"a": 1}));
+    fn json_has_no_space_after_a_colon() {
+        let text = wrap(Form::Json, &json!({"statuscode": 100}), &json!([]));
         assert_eq!(
             text,
-            "{\"ocs\":{\"meta\":{\"status\":\"ok\",\"statuscode\":100,\"message\":\"OK\",\
-             \"totalitems\":\"\",\"itemsperpage\":\"\"},\"data\":{\"a\":1}}}"
+            "{\"ocs\":{\"data\":[],\"meta\":{\"statuscode\":100}}}"
         );
-        let _: Value = serde_json::from_str(&text).unwrap();
     }
 
     #[test]
-    fn values_become_elements() {
-        let mut text = String::new();
-        push_xml(
-            &mut text,
-            &json!({"a": [1, "x<y"], "b": true, "c": false, "d": null, "1/2": "strange"}),
-        );
+    fn xml_follows_the_rules_for_each_kind_of_value() {
+        let data = json!({"a": [1, "<x>"], "b": true, "c": false, "d": null, "e": {"f": 2.5}});
+        let text = wrap(Form::Xml, &json!({"status": "ok"}), &data);
+        let flat: String = text.split('\n').collect();
         assert_eq!(
-            text,
-            "<element>strange</element><a><element>1</element><element>x&lt;y</element></a>\
-             <b>1</b><c></c><d></d>"
+            flat,
+            "<?xml version=\"1.0\"?><ocs><meta><status>ok</status></meta><data>\
+             <a><element>1</element><element>&lt;x&gt;</element></a><b>1</b><c></c><d></d>\
+             <e><f>2.5</f></e></data></ocs>"
         );
+    }
+
+    #[test]
+    fn only_whole_names_are_a_dialect() {
+        assert_eq!(Dialect::of("/ocs/v1.php/x"), Some((Dialect::V1, "/x")));
+        assert_eq!(Dialect::of("/ocs/v2.php"), Some((Dialect::V2, "")));
+        assert_eq!(Dialect::of("/ocs/v2.phpx"), None);
+        assert_eq!(Dialect::of("/ocs/v3.php/x"), None);
     }
 }

@@ -13,7 +13,6 @@ use http::StatusCode;
 use http::header;
 use nuage_shared::node_path::NodePath;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 use serde_json::json;
 
 use crate::files::Download;
@@ -23,7 +22,9 @@ use crate::files::error::FilesResult;
 use crate::http::authenticate::authenticate;
 use crate::http::authenticate::refuse;
 use crate::http::body::Body;
+use crate::http::body::empty;
 use crate::http::body::full;
+use crate::http::body::refuse_while_sending;
 use crate::http::download::respond;
 use crate::identity::Caller;
 use crate::identity::TicketKind;
@@ -31,22 +32,23 @@ use crate::identity::error::IdentityError;
 use crate::nextcloud::Answered;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::Visit;
-use crate::nextcloud::bare;
-use crate::nextcloud::is_reading;
 use crate::nextcloud::nothing;
-use crate::nextcloud::ocs::Envelope;
-use crate::nextcloud::ocs::Fault;
+use crate::nextcloud::ocs;
+use crate::nextcloud::ocs::Clothes;
+use crate::nextcloud::ocs::Data;
+use crate::nextcloud::ocs::Dialect;
+use crate::nextcloud::ocs::OcsError;
+use crate::nextcloud::query::Query;
 use crate::previews::Preview;
 
 /// Where a link is asked for, below the addresses of OCS.
 const GIVE_LINK: &str = "/apps/dav/api/v1/direct";
 /// Below this, one segment more is a link.
 pub(crate) const DIRECT: &str = "/remote.php/direct/";
-/// Previews by number and by path.
+/// Previews by number; others are by path.
 const BY_NUMBER: &str = "/core/preview";
-const BY_PATH: &str = "/core/preview.png";
 /// Previews by path, with the sides in front of it.
-const THUMBNAIL: &str = "/apps/files/api/v1/thumbnail/";
+pub(crate) const THUMBNAIL: &str = "/apps/files/api/v1/thumbnail/";
 /// The longest side when a client names none.
 const SIDE_DEFAULT: u32 = 32;
 /// The longest form that asks for a link, in bytes.
@@ -56,11 +58,6 @@ const FORM_BYTES_MAX: usize = 4 << 10;
 enum Named {
     Number(NodeId),
     Path(NodePath),
-}
-
-/// Returns whether a path is one of previews.
-pub(crate) fn is_preview(path: &str) -> bool {
-    matches!(path, BY_NUMBER | BY_PATH) || path.starts_with(THUMBNAIL)
 }
 
 /// Returns whether a path is where links are asked for.
@@ -85,12 +82,13 @@ fn asked(visit: &Visit) -> Option<(Named, u32)> {
         let path = percent_decode_str(parts.next()?).decode_utf8().ok()?;
         return Some((Named::Path(path_of(&path)?), x.max(y)));
     }
-    let side = |name: &str| visit.parameter(name).as_deref().and_then(number);
+    let query = Query::parse(visit.request.uri().query().unwrap_or_default());
+    let side = |name: &str| query.get(name).and_then(number);
     let side = side("x").max(side("y")).unwrap_or(SIDE_DEFAULT);
     let named = if visit.path == BY_NUMBER {
-        Named::Number(node_number(&visit.parameter("fileId")?)?)
+        Named::Number(node_number(query.get("fileId")?)?)
     } else {
-        Named::Path(path_of(&visit.parameter("file")?)?)
+        Named::Path(path_of(query.get("file")?)?)
     };
     Some((named, side))
 }
@@ -110,9 +108,10 @@ impl Nextcloud {
 
     /// Answers a request for a preview.
     pub(crate) async fn serve_preview(&self, visit: &Visit) -> Answered {
-        let caller = match authenticate(&self.identity, visit.headers(), visit.client).await {
+        let headers = visit.request.headers();
+        let caller = match authenticate(&self.identity, headers, visit.client).await {
             Ok(caller) => caller,
-            Err(error) => return (refuse(&error), None),
+            Err(error) => return (refuse(&error, headers), None),
         };
         if !is_reading(visit) {
             return (bare(StatusCode::METHOD_NOT_ALLOWED), Some(caller));
@@ -131,45 +130,49 @@ impl Nextcloud {
     }
 
     /// Answers a request for a link to a file, for a program that cannot sign in.
-    pub(crate) async fn give_link(&self, mut visit: Visit) -> Answered {
-        let body = visit.request.body_mut().read_limited(FORM_BYTES_MAX).await;
-        let Some((envelope, _)) = Envelope::of(&visit.path, visit.query(), visit.headers()) else {
+    pub(crate) async fn give_link(&self, visit: Visit) -> Answered {
+        let (parts, mut body) = visit.request.into_parts();
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let Some((dialect, _)) = Dialect::of(&visit.path) else {
             return (nothing(), None);
         };
-        let caller = match authenticate(&self.identity, visit.headers(), visit.client).await {
-            Ok(caller) => caller,
-            Err(error) => return (envelope.wrap(Err(error.into())), None),
-        };
-        let outcome = match (visit.request.method(), body) {
-            (&Method::POST, Ok(body)) => self.make_link(&visit, &body, &caller).await,
-            (&Method::POST, Err(_)) => Err(Fault::BadRequest(
-                "The form cannot be read.",
-                "Le formulaire est illisible.",
-            )),
-            _ => Err(Fault::UnknownRoute),
-        };
-        (envelope.wrap(outcome), Some(caller))
+        let clothes = Clothes::of(dialect, &query, &parts.headers);
+        let (answer, caller) =
+            match authenticate(&self.identity, &parts.headers, visit.client).await {
+                Err(error) => (Err(error.into()), None),
+                Ok(caller) if parts.method == Method::POST => {
+                    let form = body.read_limited(FORM_BYTES_MAX).await;
+                    let answer = match form {
+                        Ok(form) => {
+                            let form = Query::parse(&String::from_utf8_lossy(&form));
+                            let number = form.get("fileId").or_else(|| query.get("fileId"));
+                            self.make_link(&visit.base_url, number, &caller).await
+                        }
+                        Err(_) => Err(OcsError::BadRequest),
+                    };
+                    (answer, Some(caller))
+                }
+                Ok(caller) => (Err(OcsError::UnknownRoute), Some(caller)),
+            };
+        let response = ocs::respond(clothes, &parts.headers, answer);
+        (refuse_while_sending(&parts, body, response), caller)
     }
 
-    async fn make_link(&self, visit: &Visit, body: &[u8], caller: &Caller) -> Result<Value, Fault> {
-        let unknown = Fault::NotFound("File not found", "Fichier introuvable");
-        let mut fields = form_urlencoded::parse(body);
-        let file = fields.find(|(name, _)| name == "fileId");
-        let file = file.map(|(_, value)| value.into_owned());
-        let file = file.or_else(|| visit.parameter("fileId"));
-        let Some(node) = file.as_deref().and_then(node_number) else {
-            return Err(unknown);
-        };
+    async fn make_link(
+        &self,
+        base_url: &str,
+        number: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Data, OcsError> {
+        let node = number.and_then(node_number).ok_or(OcsError::NotFound)?;
         match self.open_named(caller, Named::Number(node)).await {
             Ok(_file) => {}
-            Err(FilesError::IsAFolder { .. }) => {
-                return Err(Fault::BadRequest(
-                    "A link leads to a file, not to a folder.",
-                    "Un lien mène à un fichier, pas à un dossier.",
-                ));
+            Err(FilesError::IsAFolder { .. }) => return Err(OcsError::BadRequest),
+            Err(FilesError::Unavailable(error)) => {
+                tracing::error!(%error, "a link could not be made");
+                return Err(IdentityError::Busy.into());
             }
-            Err(error) if is_unavailable(&error) => return Err(Fault::Unavailable),
-            Err(_) => return Err(unknown),
+            Err(_) => return Err(OcsError::NotFound),
         }
         let issued = self.identity.issue_ticket(
             caller,
@@ -178,29 +181,39 @@ impl Nextcloud {
             self.settings.direct_link_seconds,
         );
         let ticket = issued.await?;
-        let url = format!("{}{DIRECT}{}", visit.base_url, ticket.reveal());
-        Ok(json!({"url": url}))
+        let url = format!("{base_url}{DIRECT}{}", ticket.reveal());
+        Ok(json!({"url": url}).into())
     }
 
     /// Answers whoever comes with a link.
-    pub(crate) async fn serve_link(&self, visit: &Visit) -> Answered {
+    pub(crate) async fn serve_link(&self, visit: &Visit, ticket: &str) -> Answered {
+        let headers = visit.request.headers();
         if !is_reading(visit) {
             return (bare(StatusCode::METHOD_NOT_ALLOWED), None);
         }
-        let ticket = visit.path.strip_prefix(DIRECT).unwrap_or_default();
         let redeemed = self.identity.redeem_ticket(TicketKind::Download, ticket);
         let (caller, node) = match redeemed.await {
             Ok((caller, Some(node))) => (caller, node),
             Ok((_, None)) | Err(IdentityError::Unauthenticated) => return (nothing(), None),
-            Err(error) => return (refuse(&error), None),
+            Err(error) => return (refuse(&error, headers), None),
         };
         let is_head = visit.request.method() == Method::HEAD;
         let response = match self.open_named(&caller, Named::Number(node)).await {
-            Ok(file) => respond(visit.headers(), is_head, file),
+            Ok(file) => respond(headers, is_head, file),
             Err(error) => unopened(&error),
         };
         (response, Some(caller))
     }
+}
+
+fn is_reading(visit: &Visit) -> bool {
+    matches!(*visit.request.method(), Method::GET | Method::HEAD)
+}
+
+fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = status;
+    response
 }
 
 fn is_unavailable(error: &FilesError) -> bool {
@@ -217,7 +230,7 @@ fn unopened(error: &FilesError) -> Response<Body> {
 
 fn show(visit: &Visit, preview: Preview) -> Response<Body> {
     let etag = format!("\"{}\"", preview.etag);
-    let known = visit.headers().get(header::IF_NONE_MATCH);
+    let known = visit.request.headers().get(header::IF_NONE_MATCH);
     let is_known = known
         .and_then(|known| known.to_str().ok())
         .is_some_and(|known| {

@@ -116,15 +116,15 @@ impl Push {
     }
 
     /// Gives a caller a ticket for the channel, as plain text.
-    pub(crate) async fn pre_authenticate(&self, caller: &Caller) -> Response<Body> {
-        let issued = self
+    pub(crate) async fn pre_authenticate(
+        &self,
+        caller: &Caller,
+    ) -> Result<Response<Body>, IdentityError> {
+        let ticket = self
             .identity
             .issue_ticket(caller, TicketKind::Push, None, TICKET_SECONDS)
-            .await;
-        match issued {
-            Ok(ticket) => Response::new(full(ticket.reveal().to_owned())),
-            Err(error) => crate::http::authenticate::refuse(&error),
-        }
+            .await?;
+        Ok(Response::new(full(ticket.reveal().to_owned())))
     }
 
     /// Opens a channel.
@@ -239,10 +239,10 @@ impl Push {
                 }
                 message = socket.next() => {
                     // Pings are answered by the library; what else is said changes nothing.
-                    match message?.ok()? {
-                        Message::Close(_) => return None,
-                        _ => (heard_at, pinged) = (Instant::now(), 0),
+                    if matches!(message?.ok()?, Message::Close(_)) {
+                        return None;
                     }
+                    (heard_at, pinged) = (Instant::now(), 0);
                 }
                 _ = look.tick() => {
                     if accounts != self.identity.account_changes() {

@@ -203,6 +203,17 @@ fn every_address_leads_to_the_preview_and_only_for_those_who_may_read() {
     let bytes = encoded(&picture(300, 300), ImageFormat::Png);
     alice.put("/é t/a.png", bytes.clone()).send().expect(201);
     alice.put("/a.txt", "text").send().expect(201);
+    let says = |path: &str| {
+        let entry = alice.at_remote_php().properties(path, &["nc:has-preview"]);
+        entry
+            .text("{http://nextcloud.org/ns}has-preview")
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        (says("/é t/a.png"), says("/a.txt")),
+        ("true".into(), "false".into())
+    );
     let number = number_of(&alice, "/é t/a.png");
     let first = made(&alice, "/é t/a.png", 64);
 

@@ -16,7 +16,7 @@ use nuage_tests::shape::Ground;
 
 /// Starts so many servers of one installation on the ground.
 #[track_caller]
-fn servers(ground: &Ground, count: usize, settings: &[(&str, &str)]) -> Vec<TestServer> {
+pub(crate) fn servers(ground: &Ground, count: usize, settings: &[(&str, &str)]) -> Vec<TestServer> {
     let mut data = DataFolder::scaled(ground.place()).with_secret_file();
     for (name, value) in settings {
         data = data.env(name, value);

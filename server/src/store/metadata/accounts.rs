@@ -16,7 +16,9 @@
 //! Memberships of a deleted account stay, so that restoring it restores them;
 //! whoever lists members leaves out accounts that are deleted.
 
+pub mod device_logins;
 pub mod hand_over;
+pub mod sessions;
 pub mod teams;
 pub mod throttles;
 pub mod tickets;
@@ -361,6 +363,43 @@ impl Operation for FindAccountByName {
     }
 }
 
+/// Finds the folded name of the account that somebody means who signs in.
+///
+/// A name wins over an address of mail; an address that several accounts have means nobody.
+#[derive(Debug, Clone)]
+pub struct FindLogin {
+    /// What was typed, folded as a name.
+    pub fold: String,
+    /// What was typed, in lower case.
+    pub email: String,
+}
+
+impl Operation for FindLogin {
+    type Output = Option<String>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<String>> {
+        let by_name = tx
+            .ask(
+                "SELECT fold FROM account WHERE fold = $1 AND state < 2",
+                &[self.fold.as_str().into()],
+                |row| row.text(0),
+            )
+            .await?;
+        let by_email = tx
+            .ask(
+                "SELECT fold FROM account WHERE lower(email) = $1 AND state < 2 LIMIT 2",
+                &[self.email.as_str().into()],
+                |row| row.text(0),
+            )
+            .await?;
+        if let Some(fold) = tx.answer_one(by_name).await? {
+            return Ok(Some(fold));
+        }
+        let mut found = tx.answer(by_email).await?;
+        Ok(found.pop().filter(|_| found.is_empty()))
+    }
+}
+
 /// Finds the account deleted last under this folded name.
 #[derive(Debug, Clone)]
 pub struct FindDeletedAccount {
@@ -427,6 +466,41 @@ impl Operation for ListAccounts {
         let sql = select_account!("WHERE a.id > $1 ORDER BY a.id LIMIT $2");
         tx.rows(sql, &[self.after.0.into(), self.limit.into()], read_account)
             .await
+    }
+}
+
+/// Finds accounts that are not deleted by a part of their folded name, in its order.
+#[derive(Debug, Clone)]
+pub struct SearchAccounts {
+    /// What the folded name holds; may be empty.
+    pub text: String,
+    /// How many to leave out at the beginning.
+    pub offset: i64,
+    /// The most accounts to bring.
+    pub limit: i64,
+}
+
+impl Operation for SearchAccounts {
+    type Output = Vec<Account>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Account>> {
+        let mut pattern = String::from("%");
+        for character in self.text.chars() {
+            if matches!(character, '%' | '_' | '!') {
+                pattern.push('!');
+            }
+            pattern.push(character);
+        }
+        pattern.push('%');
+        let sql = select_account!(
+            "WHERE a.state < 2 AND a.fold LIKE $1 ESCAPE '!' ORDER BY a.fold LIMIT $2 OFFSET $3"
+        );
+        let page = [
+            pattern.as_str().into(),
+            self.limit.into(),
+            self.offset.into(),
+        ];
+        tx.rows(sql, &page, read_account).await
     }
 }
 
@@ -508,6 +582,7 @@ impl Operation for SetPassword {
             )
             .await?;
         must_change(rows)?;
+        sessions::end_all(tx, self.id).await?;
         mark_changed(tx, self.id, self.now).await
     }
 }
@@ -535,6 +610,7 @@ impl Operation for SetDisabled {
             )
             .await?;
         must_change(rows)?;
+        sessions::end_all(tx, self.id).await?;
         mark_changed(tx, self.id, self.now).await
     }
 }
@@ -574,6 +650,7 @@ impl Operation for DeleteAccount {
         }
         mark_changed(tx, self.id, self.now).await?;
         archive_space(tx, account.home).await?;
+        sessions::end_all(tx, self.id).await?;
         tx.perform(
             "UPDATE token SET revoked_at = $1 WHERE account_id = $2 AND revoked_at IS NULL",
             &[self.now.0.into(), self.id.0.into()],

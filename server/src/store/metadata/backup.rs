@@ -63,6 +63,23 @@ impl Operation for ReadHistoryId {
     }
 }
 
+/// Reads the mark by which sync clients see that data was restored; `None`: it never was.
+#[derive(Debug)]
+pub struct ReadFingerprint;
+
+impl Operation for ReadFingerprint {
+    type Output = Option<String>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<String>> {
+        tx.row(
+            "SELECT value FROM setting WHERE name = 'data_fingerprint'",
+            &[],
+            |row| row.text(0),
+        )
+        .await
+    }
+}
+
 /// Gives a database its first name of history; keeps the one that it has.
 #[derive(Debug)]
 pub struct NameHistory {
@@ -96,7 +113,7 @@ impl Operation for NameHistory {
 /// Every space's feed jumps and forgets its tombstones, so that each cursor of
 /// the lost future is told to read anew; every counter jumps, so that no number
 /// of a node, content, pack or account is handed out twice. Leases and jobs of
-/// the old server end.
+/// the old server end. Sync clients see another fingerprint, and keep both sides' files where they differ.
 #[derive(Debug)]
 pub struct BeginNewHistory {
     /// A random name.
@@ -122,6 +139,12 @@ impl Operation for BeginNewHistory {
         ] {
             tx.perform(statement, &[]).await?;
         }
+        tx.perform(
+            "INSERT INTO setting (name, value) VALUES ('data_fingerprint', $1) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            &[self.history_id.as_str().into()],
+        )
+        .await?;
         tx.perform(
             "INSERT INTO setting (name, value) VALUES ('history_id', $1) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -5,6 +5,7 @@
 //! write-ahead log). Pages go on by node number, which renames do not disturb.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use nuage_shared::node_path::NodePath;
 
@@ -141,6 +142,7 @@ impl Operation for OpenListing {
             deep_locks: Vec::new(),
             now: self.now,
         };
+        let marks = ask_marks(tx, &node, self.wants).await?;
         let page = if self.with_children && node.is_folder() {
             Some(next.ask_page(tx).await?)
         } else {
@@ -156,6 +158,8 @@ impl Operation for OpenListing {
             checksum: tx.answer_one(checksum).await?.flatten(),
             properties: tx.answer(properties).await?,
             locks: locks.iter().map(at).collect(),
+            is_favorite: tx.answer_one(marks.favorite).await?.is_some(),
+            tags: tx.answer(marks.tags).await?,
             node,
         };
         let page = match page {
@@ -192,6 +196,71 @@ async fn ask_checksum<T: Tx>(
         |row| row.opt_text(0),
     )
     .await
+}
+
+/// What people marked one node with.
+struct AskedMarks {
+    favorite: Asked<i64>,
+    tags: Asked<String>,
+}
+
+async fn ask_marks<T: Tx>(tx: &mut T, node: &Node, wants: ListingWants) -> StoreResult<AskedMarks> {
+    let favorite = match wants.favorites_of {
+        Some(person) => {
+            tx.ask(
+                "SELECT 1 FROM favorite WHERE account_id = $1 AND node_id = $2",
+                &[person.0.into(), node.id.0.into()],
+                |row| row.int(0),
+            )
+            .await?
+        }
+        None => Asked::nothing(),
+    };
+    let tags = if wants.tags {
+        tx.ask(
+            "SELECT t.name FROM node_tag m JOIN tag t ON t.id = m.tag_id WHERE m.node_id = $1 \
+             ORDER BY t.fold",
+            &[node.id.0.into()],
+            |row| row.text(0),
+        )
+        .await?
+    } else {
+        Asked::nothing()
+    };
+    Ok(AskedMarks { favorite, tags })
+}
+
+/// Brings what a listing shows of nodes that were found by something else than their folder.
+pub(crate) async fn complete<T: Tx>(
+    tx: &mut T,
+    nodes: Vec<Node>,
+    wants: ListingWants,
+) -> StoreResult<Vec<Entry>> {
+    let mut asked = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let checksum = match node.content.filter(|_| wants.checksums) {
+            Some(id) => ask_checksum(tx, id).await?,
+            None => Asked::nothing(),
+        };
+        let properties = if wants.properties {
+            ask_properties(tx, node.id).await?
+        } else {
+            Asked::nothing()
+        };
+        let marks = ask_marks(tx, &node, wants).await?;
+        asked.push((node, checksum, properties, marks));
+    }
+    let mut entries = Vec::with_capacity(asked.len());
+    for (node, checksum, properties, marks) in asked {
+        entries.push(Entry {
+            checksum: tx.answer_one(checksum).await?.flatten(),
+            properties: tx.answer(properties).await?,
+            is_favorite: tx.answer_one(marks.favorite).await?.is_some(),
+            tags: tx.answer(marks.tags).await?,
+            ..Entry::bare(node)
+        });
+    }
+    Ok(entries)
 }
 
 /// Asks for the dead properties of a node.
@@ -254,6 +323,8 @@ impl Operation for ListChildren {
 struct AskedPage {
     entries: Asked<Entry>,
     properties: Asked<(i64, Property)>,
+    favorites: Asked<i64>,
+    tags: Asked<(i64, String)>,
 }
 
 impl ListChildren {
@@ -262,6 +333,40 @@ impl ListChildren {
             entries: self.ask_nodes(tx).await?,
             properties: if self.wants.properties {
                 self.ask_properties(tx).await?
+            } else {
+                Asked::nothing()
+            },
+            favorites: match self.wants.favorites_of {
+                Some(person) => {
+                    tx.ask(
+                        "SELECT f.node_id FROM (SELECT id FROM node WHERE parent_id = $1 \
+                         AND id > $2 ORDER BY id LIMIT $3) n \
+                         JOIN favorite f ON f.account_id = $4 AND f.node_id = n.id",
+                        &[
+                            self.folder.0.into(),
+                            self.after.0.into(),
+                            signed(PAGE_NODES as u64).into(),
+                            person.0.into(),
+                        ],
+                        |row| row.int(0),
+                    )
+                    .await?
+                }
+                None => Asked::nothing(),
+            },
+            tags: if self.wants.tags {
+                tx.ask(
+                    "SELECT m.node_id, t.name FROM (SELECT id FROM node WHERE parent_id = $1 \
+                     AND id > $2 ORDER BY id LIMIT $3) n JOIN node_tag m ON m.node_id = n.id \
+                     JOIN tag t ON t.id = m.tag_id ORDER BY t.fold",
+                    &[
+                        self.folder.0.into(),
+                        self.after.0.into(),
+                        signed(PAGE_NODES as u64).into(),
+                    ],
+                    |row| Ok((row.int(0)?, row.text(1)?)),
+                )
+                .await?
             } else {
                 Asked::nothing()
             },
@@ -279,8 +384,15 @@ impl ListChildren {
         for (node, property) in tx.answer(asked.properties).await? {
             properties.entry(node).or_default().push(property);
         }
+        let favorites: HashSet<i64> = tx.answer(asked.favorites).await?.into_iter().collect();
+        let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
+        for (node, tag) in tx.answer(asked.tags).await? {
+            tags.entry(node).or_default().push(tag);
+        }
         for entry in &mut entries {
             entry.properties = properties.remove(&entry.node.id.0).unwrap_or_default();
+            entry.is_favorite = favorites.contains(&entry.node.id.0);
+            entry.tags = tags.remove(&entry.node.id.0).unwrap_or_default();
         }
         if self.wants.locks {
             self.add_locks(tx, &mut entries, locks).await?;
@@ -294,12 +406,6 @@ impl ListChildren {
             self.after.0.into(),
             signed(PAGE_NODES as u64).into(),
         ];
-        let bare = |node| Entry {
-            node,
-            checksum: None,
-            properties: Vec::new(),
-            locks: Vec::new(),
-        };
         if !self.wants.checksums {
             return tx
                 .ask(
@@ -307,7 +413,7 @@ impl ListChildren {
                      tree_files, rev, mtime, ctime, flags FROM node \
                      WHERE parent_id = $1 AND id > $2 ORDER BY id LIMIT $3",
                     &params,
-                    move |row| read_node(row).map(bare),
+                    |row| read_node(row).map(Entry::bare),
                 )
                 .await;
         }
@@ -317,8 +423,8 @@ impl ListChildren {
              FROM node n LEFT JOIN content c ON c.id = n.content_id \
              WHERE n.parent_id = $1 AND n.id > $2 ORDER BY n.id LIMIT $3",
             &params,
-            move |row| {
-                let mut entry = bare(read_node(row)?);
+            |row| {
+                let mut entry = Entry::bare(read_node(row)?);
                 entry.checksum = row.opt_text(NODE_COLUMNS)?;
                 Ok(entry)
             },
@@ -386,7 +492,7 @@ impl ListChildren {
     async fn read_locks<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<LockRow>> {
         tx.rows(
             "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
-             l.timeout_seconds, l.info FROM lock l JOIN node n ON n.id = l.node_id \
+             l.timeout_seconds, l.info, l.kind, l.at, l.editor, a.display_name FROM lock l JOIN node n ON n.id = l.node_id \
              LEFT JOIN account a ON a.id = l.owner_id \
              WHERE l.space_id = $1 AND l.until > $2 AND n.parent_id = $3",
             &[self.space.0.into(), self.now.0.into(), self.folder.0.into()],

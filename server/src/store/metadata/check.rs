@@ -58,6 +58,20 @@ pub enum MetadataFault {
         /// The missing content.
         content: i64,
     },
+    /// A part of an upload in progress names a content that does not exist in its space.
+    #[error("part {part} of upload {upload} names a content that the space does not hold")]
+    PartGone {
+        /// The upload.
+        upload: i64,
+        /// The part's number.
+        part: i64,
+    },
+    /// An upload's sums are not those of its parts.
+    #[error("upload {upload} does not say what its parts are together")]
+    UploadSum {
+        /// The upload.
+        upload: i64,
+    },
     /// A node's folder does not exist, is a file, or is in another space.
     #[error("node {node} lies in no folder")]
     Orphan {
@@ -141,6 +155,7 @@ impl Operation for CheckSpace {
         self.check_space_sums(tx, &mut faults).await?;
         self.check_tree(tx, &mut faults).await?;
         self.check_contents(tx, &mut faults).await?;
+        self.check_uploads(tx, &mut faults).await?;
         Ok(faults)
     }
 }
@@ -280,6 +295,43 @@ impl CheckSpace {
         if unreachable != 0 {
             faults.push(MetadataFault::Unreachable { nodes: unreachable });
         }
+        Ok(())
+    }
+
+    async fn check_uploads<T: Tx>(
+        &self,
+        tx: &mut T,
+        faults: &mut Vec<MetadataFault>,
+    ) -> StoreResult<()> {
+        let gone = tx
+            .rows(
+                "SELECT p.upload_id, p.number FROM upload u JOIN upload_part p ON p.upload_id = u.id \
+                 LEFT JOIN content c ON c.id = p.content_id WHERE u.space_id = $1 \
+                 AND (c.id IS NULL OR c.space_id <> u.space_id OR c.size <> p.size) LIMIT $2",
+                &[self.0.0.into(), REPORTED_MAX.into()],
+                |row| {
+                    Ok(MetadataFault::PartGone {
+                        upload: row.int(0)?,
+                        part: row.int(1)?,
+                    })
+                },
+            )
+            .await?;
+        faults.extend(gone);
+        let sums = tx
+            .rows(
+                "SELECT u.id FROM upload u LEFT JOIN upload_part p ON p.upload_id = u.id \
+                 WHERE u.space_id = $1 GROUP BY u.id HAVING u.received <> coalesce(sum(p.size), 0) \
+                 OR u.parts <> count(p.number) LIMIT $2",
+                &[self.0.0.into(), REPORTED_MAX.into()],
+                |row| {
+                    Ok(MetadataFault::UploadSum {
+                        upload: row.int(0)?,
+                    })
+                },
+            )
+            .await?;
+        faults.extend(sums);
         Ok(())
     }
 

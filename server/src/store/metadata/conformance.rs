@@ -29,6 +29,7 @@ use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
 use crate::store::metadata::copy::Copy;
+use crate::store::metadata::error::PartsFault;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -41,12 +42,27 @@ use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::locks::CreateLock;
 use crate::store::metadata::locks::EndLock;
 use crate::store::metadata::nodes::Change;
+use crate::store::metadata::packs::CollectDead;
+use crate::store::metadata::parts::Became;
+use crate::store::metadata::parts::BeginParts;
+use crate::store::metadata::parts::DropPart;
+use crate::store::metadata::parts::DropParts;
+use crate::store::metadata::parts::FinishParts;
+use crate::store::metadata::parts::ListParted;
+use crate::store::metadata::parts::Part;
+use crate::store::metadata::parts::PartedUpload;
+use crate::store::metadata::parts::PreparePart;
+use crate::store::metadata::parts::PutPart;
+use crate::store::metadata::parts::ReadContents;
+use crate::store::metadata::parts::ReadParts;
+use crate::store::metadata::parts::SweepParts;
 use crate::store::metadata::precondition::Condition;
 use crate::store::metadata::precondition::ConditionList;
 use crate::store::metadata::precondition::EtagList;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::ContentBody;
+use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::NewContent;
@@ -55,12 +71,19 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::testing::Home;
+use crate::store::metadata::trash::DiscardTrash;
+use crate::store::metadata::trash::ListTrash;
+use crate::store::metadata::trash::PurgeDiscarded;
+use crate::store::metadata::trash::RestoreFromTrash;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
 use crate::store::metadata::tree::Move;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::upload::CommitUpload;
+use crate::store::metadata::versions::DeleteVersion;
+use crate::store::metadata::versions::ListVersions;
+use crate::store::metadata::versions::RestoreVersion;
 
 struct MakeSpace;
 
@@ -135,19 +158,14 @@ impl Fixture {
         }
     }
 
-    async fn put_if(
-        &self,
-        at: &str,
-        text: &str,
-        precondition: Precondition,
-    ) -> StoreResult<Committed> {
+    fn content(text: &str) -> NewContent {
         let key = ChunkKey::new([7; 32]);
         let mut hasher = key.content_hasher();
         hasher.push(
             key.chunk_id(text.as_bytes()),
             u32::try_from(text.len()).unwrap(),
         );
-        let content = NewContent {
+        NewContent {
             hash: hasher.finish(),
             size_bytes: text.len() as u64,
             profile: Profile::S,
@@ -158,7 +176,16 @@ impl Fixture {
             sources: Vec::new(),
             checksum: None,
             heals: false,
-        };
+        }
+    }
+
+    async fn put_if(
+        &self,
+        at: &str,
+        text: &str,
+        precondition: Precondition,
+    ) -> StoreResult<Committed> {
+        let content = Self::content(text);
         let change = self.change(0);
         let begun_at = change.now;
         let (modified_at, created_at, lease) = (None, None, None);
@@ -231,6 +258,7 @@ impl Fixture {
             .write(Delete {
                 change: self.change(0),
                 path: path(at),
+                for_good: false,
                 precondition,
             })
             .await
@@ -376,6 +404,8 @@ async fn a_request_waits_for_the_database_once_or_twice() {
                 locks: true,
                 checksums: true,
                 quota: true,
+                favorites_of: Some(UserId(1)),
+                tags: true,
             },
             with_children: true,
             now: f.change(0).now,
@@ -618,6 +648,7 @@ async fn a_lock_below_keeps_the_tree_in_place_until_it_ends() {
     let later = Delete {
         change: f.change(101),
         path: path("a"),
+        for_good: false,
         precondition,
     };
     f.store.write(later).await.unwrap();
@@ -991,6 +1022,98 @@ async fn whoever_follows_the_feed_has_the_present_tree() {
     }
 }
 
+#[tokio::test]
+async fn a_tree_that_comes_back_is_whole_for_those_who_read_the_feed_meanwhile() {
+    let on = Fixture::new().await;
+    on.mkdir("/d").await.unwrap();
+    on.mkdir("/d/e").await.unwrap();
+    on.put("/d/e/f", "1234").await.unwrap();
+    on.put("/d/g", "12").await.unwrap();
+    let id = on.find("/d/e/f").await.unwrap().id;
+    let etag = on.find("/d/e/f").await.unwrap().etag();
+    let before = whole_tree(&on).await;
+    let mut from_the_start = Follower::default();
+    from_the_start.catch_up(&on, 5).await;
+    on.rm("/d").await.unwrap();
+    let mut from_between = Follower::default();
+    from_between.catch_up(&on, 5).await;
+    from_the_start.catch_up(&on, 5).await;
+
+    let change = on.change(0);
+    let second = change.now.seconds();
+    let restore = RestoreFromTrash {
+        change,
+        name: "d".to_owned(),
+        second,
+    };
+    let (_, place) = on.store.write(restore).await.unwrap();
+    assert_eq!(place, path("/d"));
+    assert_eq!(whole_tree(&on).await, before);
+    let file = on.find("/d/e/f").await.unwrap();
+    assert_eq!((file.id, file.etag()), (id, etag));
+    for follower in [&mut from_the_start, &mut from_between] {
+        follower.catch_up(&on, 5).await;
+        assert_eq!(follower.tree(), before);
+    }
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_was_let_go_is_gone_and_leaves_the_sums_right() {
+    let on = Fixture::new().await;
+    on.put("/a", "1234").await.unwrap();
+    on.put("/a", "12").await.unwrap();
+    on.put("/b", "123").await.unwrap();
+    on.rm("/a").await.unwrap();
+    on.rm("/b").await.unwrap();
+    let space = on.space;
+    let after = (Timestamp(0), NodeId(0));
+    let listed = on.store.read(ListTrash { space, after }).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let only = Some(listed[0].node.id);
+    let discard = DiscardTrash { space, only };
+    assert_eq!(on.store.write(discard).await.unwrap(), 1);
+    let listed = on.store.read(ListTrash { space, after }).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    on.assert_sound().await;
+    let now = on.change(0).now;
+    while on.store.write(PurgeDiscarded { space, now }).await.unwrap() {}
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_version_comes_back_and_another_goes_with_right_sums() {
+    let on = Fixture::new().await;
+    for text in ["1", "22", "", "333"] {
+        on.put("/a", text).await.unwrap();
+    }
+    let node = on.find("/a").await.unwrap().id;
+    let space = on.space;
+    let list = || on.store.read(ListVersions { space, node });
+    let (_, versions) = list().await.unwrap();
+    let sizes: Vec<_> = versions.iter().map(|version| version.size_bytes).collect();
+    assert_eq!(sizes, [0, 2, 1]);
+    let restore = RestoreVersion {
+        change: on.change(1),
+        node,
+        number: versions[1].number,
+        precondition: Precondition::default(),
+    };
+    on.store.write(restore).await.unwrap();
+    assert_eq!(on.text("/a").await, "22");
+    let delete = DeleteVersion {
+        space,
+        node,
+        number: versions[2].number,
+        now: on.change(2).now,
+    };
+    on.store.write(delete).await.unwrap();
+    let (_, versions) = list().await.unwrap();
+    let sizes: Vec<_> = versions.iter().map(|version| version.size_bytes).collect();
+    assert_eq!(sizes, [3, 0, 2]);
+    on.assert_sound().await;
+}
+
 /// Does one of many things to a space at a place that others use as well.
 async fn disturb(on: &Fixture, random: &mut StdRng, step: usize) -> StoreResult<()> {
     let mut place = || {
@@ -1088,4 +1211,246 @@ async fn people_who_leave_their_files_to_each_other_at_once_all_get_an_answer() 
         at_ana.assert_sound().await;
         at_ben.assert_sound().await;
     }
+}
+
+/// Uploads in parts of the fixture's space.
+impl Fixture {
+    async fn begin_parts(&self, name: &str, total: Option<u64>) -> StoreResult<()> {
+        let change = self.change(0);
+        self.store
+            .write(BeginParts {
+                until: change.now.plus_seconds(100),
+                change,
+                name: name.to_owned(),
+                total_bytes: total,
+                target: None,
+                uploads_max: 3,
+            })
+            .await
+    }
+
+    async fn put_part(
+        &self,
+        name: &str,
+        number: i64,
+        text: &str,
+    ) -> StoreResult<(i64, ContentRef)> {
+        let change = self.change(10);
+        self.store
+            .write(PutPart {
+                upload: name.to_owned(),
+                number,
+                name: format!("{number:05}"),
+                content: Self::content(text),
+                chunk: Some(ChunkKey::new([7; 32]).chunk_id(text.as_bytes())),
+                begun_at: change.now,
+                lease: None,
+                until: change.now.plus_seconds(100),
+                parts_max: 4,
+                change,
+            })
+            .await
+    }
+
+    async fn parts(&self, name: &str) -> StoreResult<(PartedUpload, Vec<Part>)> {
+        let read = ReadParts {
+            account: UserId(1),
+            upload: name.to_owned(),
+        };
+        self.store.read(read).await
+    }
+
+    async fn finish_parts(
+        &self,
+        name: &str,
+        at: &str,
+        text: &str,
+        changes: i64,
+    ) -> StoreResult<Became> {
+        let change = self.change(20);
+        self.store
+            .write(FinishParts {
+                until: change.now.plus_seconds(1_000),
+                upload: name.to_owned(),
+                changes,
+                commit: CommitUpload {
+                    begun_at: change.now,
+                    change,
+                    path: path(at),
+                    content: Self::content(text),
+                    modified_at: None,
+                    created_at: None,
+                    lease: None,
+                    precondition: Precondition::default(),
+                },
+            })
+            .await
+    }
+
+    async fn collect_all(&self, at_seconds: i64) -> u64 {
+        let now = self.change(at_seconds).now;
+        let collect = CollectDead {
+            after: ContentRef(0),
+            lost_until: now,
+            now,
+        };
+        self.store.write(collect).await.unwrap().deleted
+    }
+}
+
+fn parts_fault<T: std::fmt::Debug>(result: StoreResult<T>) -> PartsFault {
+    match result {
+        Err(StoreError::Refused(Refusal::Parts(fault))) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn parts_come_go_and_become_a_file_once() {
+    let f = Fixture::new().await;
+    assert_eq!(
+        parts_fault(f.put_part("u", 1, "x").await),
+        PartsFault::Unknown
+    );
+    f.begin_parts("u", Some(8)).await.unwrap();
+    assert_eq!(
+        parts_fault(f.begin_parts("u", None).await),
+        PartsFault::Exists
+    );
+    f.put_part("u", 10, "world").await.unwrap();
+    f.put_part("u", 9, "wrong").await.unwrap();
+    f.put_part("u", 9, "my ").await.unwrap();
+    f.put_part("u", 11, "stray").await.unwrap();
+    let drop = DropPart {
+        change: f.change(10),
+        upload: "u".to_owned(),
+        number: 11,
+        until: f.change(110).now,
+    };
+    f.store.write(drop).await.unwrap();
+    f.assert_sound().await;
+
+    let (upload, parts) = f.parts("u").await.unwrap();
+    let numbers: Vec<i64> = parts.iter().map(|part| part.number).collect();
+    assert_eq!(numbers, [9, 10]);
+    assert_eq!((upload.received_bytes, upload.parts), (8, 2));
+    let contents = ReadContents(parts.iter().map(|part| part.content).collect());
+    assert_eq!(f.store.read(contents).await.unwrap().len(), 2);
+    // The collector takes what parts let go of, and leaves what they name.
+    assert_eq!(f.collect_all(50).await, 2);
+    f.assert_sound().await;
+
+    let late = f
+        .finish_parts("u", "file", "my world", upload.changes - 1)
+        .await;
+    assert_eq!(parts_fault(late), PartsFault::Changed);
+    f.put("folder-less", "x").await.unwrap();
+    assert!(
+        f.finish_parts("u", "a/b", "my world", upload.changes)
+            .await
+            .is_err()
+    );
+    assert_eq!(f.parts("u").await.unwrap().1.len(), 2);
+    let became = f
+        .finish_parts("u", "file", "my world", upload.changes)
+        .await
+        .unwrap();
+    assert!(became.created);
+    assert_eq!(became.etag(), f.find("file").await.unwrap().etag());
+    assert_eq!(f.text("file").await, "my world");
+    let again = f
+        .finish_parts("u", "file", "my world", upload.changes)
+        .await
+        .unwrap();
+    assert_eq!(again, became);
+    let elsewhere = f
+        .finish_parts("u", "other", "my world", upload.changes)
+        .await;
+    assert_eq!(parts_fault(elsewhere), PartsFault::Unknown);
+    assert_eq!(
+        parts_fault(f.put_part("u", 1, "x").await),
+        PartsFault::Unknown
+    );
+    assert_eq!(f.collect_all(60).await, 2);
+    f.assert_sound().await;
+
+    f.begin_parts("u", None).await.unwrap();
+    assert!(f.parts("u").await.unwrap().0.became.is_none());
+}
+
+#[tokio::test]
+async fn uploads_in_parts_are_bounded_by_number_parts_and_quota() {
+    let mut f = Fixture::new().await;
+    f.quota = Some(10);
+    f.put("file", "four").await.unwrap();
+    for name in ["a", "b", "c"] {
+        f.begin_parts(name, None).await.unwrap();
+    }
+    let fault = parts_fault(f.begin_parts("d", None).await);
+    assert_eq!(fault, PartsFault::TooMany { max: 3 });
+    for number in 0..4 {
+        f.put_part("a", number, "x").await.unwrap();
+    }
+    let fault = parts_fault(f.put_part("a", 4, "x").await);
+    assert_eq!(fault, PartsFault::TooManyParts { max: 4 });
+    f.put_part("a", 3, "y").await.unwrap();
+    // 4 in the file, 4 in the first upload.
+    f.put_part("b", 1, "no").await.unwrap();
+    for (upload, number) in [("b", 2), ("c", 1)] {
+        let full = f.put_part(upload, number, "z").await;
+        assert!(
+            matches!(
+                full,
+                Err(StoreError::Refused(Refusal::QuotaExceeded { .. }))
+            ),
+            "{full:?}"
+        );
+    }
+    let prepare = PreparePart {
+        change: f.change(10),
+        name: "b".to_owned(),
+        number: 1,
+        declared_bytes: Some(2),
+        parts_max: 4,
+    };
+    let prepared = f.store.read(prepare).await.unwrap();
+    assert_eq!((prepared.room_bytes, prepared.before), (2, None));
+    let give_up = DropParts {
+        change: f.change(10),
+        upload: "a".to_owned(),
+    };
+    f.store.write(give_up).await.unwrap();
+    assert!(f.begin_parts("d", Some(5)).await.is_err());
+    f.begin_parts("d", Some(4)).await.unwrap();
+    let list = ListParted {
+        account: UserId(1),
+        space: f.space,
+    };
+    assert_eq!(f.store.read(list).await.unwrap().len(), 3);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_abandoned_upload_is_swept_with_its_parts() {
+    let f = Fixture::new().await;
+    f.begin_parts("early", None).await.unwrap();
+    f.begin_parts("late", None).await.unwrap();
+    f.put_part("late", 1, "one").await.unwrap();
+    let sweep = async |at_seconds| {
+        let now = f.change(at_seconds).now;
+        let mut swept = 0;
+        while f.store.write(SweepParts { now }).await.unwrap() {
+            swept += 1;
+        }
+        swept
+    };
+
+    // Each part gives it more time.
+    assert_eq!(sweep(105).await, 1);
+    assert_eq!(f.parts("late").await.unwrap().1.len(), 1);
+    assert_eq!(sweep(111).await, 1);
+
+    assert_eq!(parts_fault(f.parts("late").await), PartsFault::Unknown);
+    assert_eq!(f.collect_all(112).await, 1);
+    f.assert_sound().await;
 }

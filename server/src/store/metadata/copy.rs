@@ -205,7 +205,7 @@ pub(crate) async fn copy_tree<T: Tx>(
 }
 
 /// Fills `copied` with a node and, if `deep`, all below it; returns how many.
-async fn gather<T: Tx>(tx: &mut T, source: &Node, deep: bool) -> StoreResult<i64> {
+pub(crate) async fn gather<T: Tx>(tx: &mut T, source: &Node, deep: bool) -> StoreResult<i64> {
     tx.perform("DELETE FROM copied", &[]).await?;
     tx.perform("DELETE FROM carried", &[]).await?;
     let depth_max = if deep { i64::MAX } else { 0 };

@@ -171,8 +171,13 @@ async fn forget_node<T: Tx>(
     }
     tx.perform("DELETE FROM property WHERE node_id = $1", &[id.into()])
         .await?;
-    tx.perform("DELETE FROM lock WHERE node_id = $1", &[id.into()])
-        .await?;
+    for statement in [
+        "DELETE FROM lock WHERE node_id = $1",
+        "DELETE FROM favorite WHERE node_id = $1",
+        "DELETE FROM node_tag WHERE node_id = $1",
+    ] {
+        tx.perform(statement, &[id.into()]).await?;
+    }
     tx.perform("DELETE FROM node WHERE id = $1", &[id.into()])
         .await?;
     Ok(())
@@ -284,12 +289,13 @@ const SAFE_SECONDS: i64 = 14 * 86_400;
 const SHORT_LIFE_NANOS: i64 = 3_600 * NANOS;
 
 /// A former version that may go.
-struct Former {
-    node: i64,
-    from_seq: i64,
-    content: Option<i64>,
-    kept: i64,
-    at: i64,
+#[derive(Debug, Clone)]
+pub(crate) struct Former {
+    pub(crate) node: i64,
+    pub(crate) from_seq: i64,
+    pub(crate) content: Option<i64>,
+    pub(crate) kept: i64,
+    pub(crate) at: i64,
 }
 
 fn read_former(row: &dyn Row) -> StoreResult<Former> {
@@ -412,7 +418,7 @@ impl RelievePressure {
 }
 
 /// Deletes one former version; its space's `kept` is charged by the caller.
-async fn forget_former<T: Tx>(
+pub(crate) async fn forget_former<T: Tx>(
     tx: &mut T,
     space: SpaceId,
     former: &Former,
@@ -445,7 +451,7 @@ async fn purge_oldest_tree<T: Tx>(tx: &mut T, space: SpaceId, now: Timestamp) ->
 }
 
 /// Deletes a slice of a tree in the trash, and its entry with the last one.
-async fn purge_tree<T: Tx>(
+pub(crate) async fn purge_tree<T: Tx>(
     tx: &mut T,
     space: SpaceId,
     (top, size): (NodeId, i64),
@@ -631,6 +637,7 @@ impl Operation for PurgeSpace {
             "DELETE FROM trash WHERE space_id = $1",
             "DELETE FROM tomb WHERE space_id = $1",
             "DELETE FROM lock WHERE space_id = $1",
+            "DELETE FROM tag WHERE space_id = $1",
             "DELETE FROM space WHERE id = $1",
         ] {
             tx.perform(statement, &[self.space.0.into()]).await?;

@@ -8,6 +8,9 @@
 //!
 //! * A lock past its end does not exist, whether or not its row was swept.
 //! * A token counts only in requests of the person who holds the lock.
+//! * A lock by hand stops everybody but its owner, who needs no token.
+//! * A new or ended lock changes the ETags of the folders above, so that clients look again; the
+//!   node's own ETag and times stay.
 
 use std::collections::HashMap;
 
@@ -18,11 +21,15 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::nodes::Change;
+use crate::store::metadata::nodes::Growth;
+use crate::store::metadata::nodes::lock_space;
 use crate::store::metadata::nodes::path_of;
+use crate::store::metadata::nodes::touch_above;
 use crate::store::metadata::precondition::Condition;
 use crate::store::metadata::precondition::ConditionList;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Lock;
+use crate::store::metadata::records::LockKind;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
@@ -41,6 +48,10 @@ pub(crate) struct LockRow {
     pub(crate) node: NodeId,
     pub(crate) owner: UserId,
     pub(crate) owner_name: String,
+    pub(crate) owner_shown: String,
+    pub(crate) kind: LockKind,
+    pub(crate) made_at: Option<Timestamp>,
+    pub(crate) editor: Option<String>,
     pub(crate) shared: bool,
     pub(crate) deep: bool,
     pub(crate) until: Timestamp,
@@ -48,7 +59,8 @@ pub(crate) struct LockRow {
     pub(crate) info: Option<String>,
 }
 
-/// Reads `token, node_id, owner_id, name, shared, deep, until, timeout_seconds, info`.
+/// Reads `token, node_id, owner_id, name, shared, deep, until, timeout_seconds, info, kind, at, editor,
+/// display_name`.
 pub(crate) fn read_lock(row: &dyn Row) -> StoreResult<LockRow> {
     Ok(LockRow {
         token: row.text(0)?,
@@ -60,6 +72,10 @@ pub(crate) fn read_lock(row: &dyn Row) -> StoreResult<LockRow> {
         until: Timestamp(row.int(6)?),
         timeout_seconds: row.int(7)?,
         info: row.opt_text(8)?,
+        kind: LockKind::of_column(row.opt_int(9)?),
+        made_at: row.opt_int(10)?.map(Timestamp),
+        editor: row.opt_text(11)?,
+        owner_shown: row.opt_text(12)?.unwrap_or_default(),
     })
 }
 
@@ -69,6 +85,10 @@ impl LockRow {
             token: self.token.clone(),
             path,
             owner_name: self.owner_name.clone(),
+            owner_shown: self.owner_shown.clone(),
+            kind: self.kind,
+            made_at: self.made_at,
+            editor: self.editor.clone(),
             shared: self.shared,
             deep: self.deep,
             until: self.until,
@@ -95,7 +115,7 @@ impl SpaceLocks {
         let limit = i64::try_from(LOCKS_AT_ONCE + 1).unwrap_or(i64::MAX);
         tx.ask(
             "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
-             l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
+             l.timeout_seconds, l.info, l.kind, l.at, l.editor, a.display_name FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
              WHERE l.space_id = $1 AND l.until > $2 LIMIT $3",
             &[space.0.into(), now.0.into(), limit.into()],
             read_lock,
@@ -177,7 +197,7 @@ async fn ask_locks_on<T: Tx>(
 ) -> StoreResult<Asked<LockRow>> {
     tx.ask(
         "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
-         l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
+         l.timeout_seconds, l.info, l.kind, l.at, l.editor, a.display_name FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
          WHERE l.node_id = $1 AND l.until > $2",
         &[node.0.into(), now.0.into()],
         read_lock,
@@ -286,7 +306,8 @@ fn refuse_without_token(
         let is_opened = locks.iter().any(|(other_index, other)| {
             other_index == index
                 && other.owner == actor
-                && precondition.tokens().any(|token| token == other.token)
+                && (other.kind == LockKind::Hand
+                    || precondition.tokens().any(|token| token == other.token))
         });
         if !is_opened {
             return Err(Refusal::Locked {
@@ -309,7 +330,7 @@ async fn locks_below<T: Tx>(
     let all = tx
         .rows(
             "SELECT l.token, l.node_id, l.owner_id, a.name, l.shared, l.deep, l.until, \
-             l.timeout_seconds, l.info FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
+             l.timeout_seconds, l.info, l.kind, l.at, l.editor, a.display_name FROM lock l LEFT JOIN account a ON a.id = l.owner_id \
              WHERE l.space_id = $1 AND l.until > $2",
             &[space.0.into(), now.0.into()],
             read_lock,
@@ -489,44 +510,223 @@ impl Operation for CreateLock {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Lock> {
         let change = &self.change;
         // The space's row is the lock under which nodes and their locks change.
-        lock_space_row(tx, change.space).await?;
+        let space = lock_space(tx, change, 1).await?;
         let found = walk(tx, change.space, &self.path).await?;
         let node = found.existing()?.clone();
         check_precondition(tx, change, &found, &self.precondition).await?;
         self.refuse_conflicts(tx, &found).await?;
-        let held = tx
-            .row(
-                "SELECT count(*) FROM lock WHERE owner_id = $1 AND until > $2",
-                &[change.actor.0.into(), change.now.0.into()],
-                |row| row.int(0),
-            )
-            .await?;
-        if held.unwrap_or(0).unsigned_abs() >= self.locks_max {
-            return Err(Refusal::TooManyLocks.into());
-        }
-        let until = change.now.plus_seconds(self.timeout_seconds);
-        tx.perform(
-            "INSERT INTO lock (token, space_id, node_id, owner_id, shared, deep, until, \
-             timeout_seconds, info) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            &[
-                self.token.as_str().into(),
-                change.space.0.into(),
-                node.id.0.into(),
-                change.actor.0.into(),
-                i64::from(self.shared).into(),
-                i64::from(self.deep).into(),
-                until.0.into(),
-                self.timeout_seconds.into(),
-                self.info.as_deref().into(),
-            ],
+        let row = LockRow {
+            token: self.token.clone(),
+            node: node.id,
+            owner: change.actor,
+            owner_name: String::new(),
+            owner_shown: String::new(),
+            kind: LockKind::Dav,
+            made_at: Some(change.now),
+            editor: None,
+            shared: self.shared,
+            deep: self.deep,
+            until: change.now.plus_seconds(self.timeout_seconds),
+            timeout_seconds: self.timeout_seconds,
+            info: self.info.clone(),
+        };
+        let made = insert(tx, change, row, self.locks_max).await?;
+        show_above(tx, &found, space.first_seq).await?;
+        Ok(made.at(self.path.clone()))
+    }
+}
+
+/// Writes a new lock, if its owner may hold one more; returns it as it is read.
+async fn insert<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    lock: LockRow,
+    locks_max: u64,
+) -> StoreResult<LockRow> {
+    let held = tx
+        .row(
+            "SELECT count(*) FROM lock WHERE owner_id = $1 AND until > $2",
+            &[change.actor.0.into(), change.now.0.into()],
+            |row| row.int(0),
         )
         .await?;
-        let made = locks_on(tx, node.id, change.now)
+    if held.unwrap_or(0).unsigned_abs() >= locks_max {
+        return Err(Refusal::TooManyLocks.into());
+    }
+    tx.perform(
+        "INSERT INTO lock (token, space_id, node_id, owner_id, shared, deep, until, \
+         timeout_seconds, info, kind, at, editor) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        &[
+            lock.token.as_str().into(),
+            change.space.0.into(),
+            lock.node.0.into(),
+            change.actor.0.into(),
+            i64::from(lock.shared).into(),
+            i64::from(lock.deep).into(),
+            lock.until.0.into(),
+            lock.timeout_seconds.into(),
+            lock.info.as_deref().into(),
+            lock.kind.column().into(),
+            change.now.0.into(),
+            lock.editor.as_deref().into(),
+        ],
+    )
+    .await?;
+    let locks = locks_on(tx, lock.node, change.now).await?;
+    let made = locks.into_iter().find(|made| made.token == lock.token);
+    made.ok_or_else(|| Refusal::NotFound.into())
+}
+
+/// Gives the folders above a node new ETags, so that clients see that its lock changed.
+async fn show_above<T: Tx>(tx: &mut T, found: &Walk, seq: i64) -> StoreResult<()> {
+    match found.above() {
+        Ok(above) => touch_above(tx, above, seq, Growth::default()).await,
+        // The root has nothing above.
+        Err(_) => Ok(()),
+    }
+}
+
+/// What became of a wish to lock or unlock by hand.
+#[derive(Debug)]
+pub enum HandLock {
+    /// The file is locked like this now.
+    Locked(Node, Lock),
+    /// The file is not locked any more.
+    Unlocked(Node),
+    /// Somebody else's lock, or one of another kind, is in the way; nothing changed.
+    Held(Node, Lock),
+    /// There was no lock to end.
+    NotLocked,
+}
+
+/// Locks a file without WebDAV's form of it: by hand, or by a program that holds a token. Doing so
+/// again renews the lock.
+#[derive(Debug)]
+pub struct LockByHand {
+    /// Space, person and moment.
+    pub change: Change,
+    /// The file.
+    pub path: NodePath,
+    /// Hand, application or token.
+    pub kind: LockKind,
+    /// The application's name.
+    pub editor: Option<String>,
+    /// The new lock's token, random.
+    pub token: String,
+    /// How long it lasts from now.
+    pub timeout_seconds: i64,
+    /// The request's conditions.
+    pub precondition: Precondition,
+    /// Locks that one person may hold.
+    pub locks_max: u64,
+}
+
+impl Operation for LockByHand {
+    type Output = HandLock;
+
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HandLock> {
+        let change = &self.change;
+        let space = lock_space(tx, change, 1).await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        let node = found.existing()?.clone();
+        if node.is_folder() {
+            return Err(Refusal::IsAFolder.into());
+        }
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        let held = covering(tx, &found.nodes, change.now)
             .await?
             .into_iter()
-            .find(|lock| lock.token == self.token)
-            .ok_or(Refusal::NotFound)?;
-        Ok(made.at(self.path.clone()))
+            .next();
+        let until = change.now.plus_seconds(self.timeout_seconds);
+        if let Some((index, mut lock)) = held {
+            if lock.node != node.id || lock.owner != change.actor || lock.kind != self.kind {
+                return Ok(HandLock::Held(node, lock.at(prefix(&self.path, index))));
+            }
+            lock.until = until;
+            lock.timeout_seconds = self.timeout_seconds;
+            tx.perform(
+                "UPDATE lock SET until = $1, timeout_seconds = $2 WHERE token = $3",
+                &[
+                    until.0.into(),
+                    lock.timeout_seconds.into(),
+                    lock.token.as_str().into(),
+                ],
+            )
+            .await?;
+            return Ok(HandLock::Locked(node, lock.at(self.path.clone())));
+        }
+        let row = LockRow {
+            token: self.token.clone(),
+            node: node.id,
+            owner: change.actor,
+            owner_name: String::new(),
+            owner_shown: String::new(),
+            kind: self.kind,
+            made_at: Some(change.now),
+            editor: self.editor.clone(),
+            shared: false,
+            deep: false,
+            until,
+            timeout_seconds: self.timeout_seconds,
+            info: None,
+        };
+        let made = insert(tx, change, row, self.locks_max).await?;
+        show_above(tx, &found, space.first_seq).await?;
+        Ok(HandLock::Locked(node, made.at(self.path.clone())))
+    }
+}
+
+/// Ends the person's own lock of a file, except one of an application.
+#[derive(Debug)]
+pub struct UnlockByHand {
+    /// Space, person and moment.
+    pub change: Change,
+    /// The file.
+    pub path: NodePath,
+    /// The request's conditions.
+    pub precondition: Precondition,
+}
+
+impl Operation for UnlockByHand {
+    type Output = HandLock;
+
+    fn space(&self) -> Option<SpaceId> {
+        Some(self.change.space)
+    }
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HandLock> {
+        let change = &self.change;
+        let space = lock_space(tx, change, 1).await?;
+        let found = walk(tx, change.space, &self.path).await?;
+        let node = found.existing()?.clone();
+        check_precondition(tx, change, &found, &self.precondition).await?;
+        let locks = covering(tx, &found.nodes, change.now).await?;
+        let may_end = |lock: &LockRow| {
+            lock.node == node.id && lock.owner == change.actor && lock.kind != LockKind::Application
+        };
+        let mut ended = false;
+        for (_, lock) in locks.iter().filter(|(_, lock)| may_end(lock)) {
+            tx.perform(
+                "DELETE FROM lock WHERE token = $1",
+                &[lock.token.as_str().into()],
+            )
+            .await?;
+            ended = true;
+        }
+        let rest = locks.into_iter().find(|(_, lock)| !may_end(lock));
+        if ended {
+            show_above(tx, &found, space.first_seq).await?;
+        }
+        Ok(match rest {
+            Some((index, lock)) => HandLock::Held(node, lock.at(prefix(&self.path, index))),
+            None if ended => HandLock::Unlocked(node),
+            None => HandLock::NotLocked,
+        })
     }
 }
 
@@ -534,7 +734,9 @@ impl CreateLock {
     async fn refuse_conflicts<T: Tx>(&self, tx: &mut T, found: &Walk) -> StoreResult<()> {
         let change = &self.change;
         for (index, lock) in covering(tx, &found.nodes, change.now).await? {
-            if !(lock.shared && self.shared) {
+            // Who locked a file by hand may open it in a program that locks it as well.
+            let is_own_hand = lock.kind == LockKind::Hand && lock.owner == change.actor;
+            if !(is_own_hand || lock.shared && self.shared) {
                 let path = prefix(&self.path, index);
                 return Err(Refusal::LockConflict { path }.into());
             }
@@ -606,18 +808,18 @@ impl Operation for EndLock {
     type Output = bool;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
-        lock_space_row(tx, self.change.space).await?;
-        if own_lock(tx, &self.change, &self.path, &self.token)
-            .await?
-            .is_none()
-        {
+        let space = lock_space(tx, &self.change, 1).await?;
+        let own = own_lock(tx, &self.change, &self.path, &self.token).await?;
+        let Some((index, _)) = own else {
             return Ok(false);
-        }
+        };
         tx.perform(
             "DELETE FROM lock WHERE token = $1",
             &[self.token.as_str().into()],
         )
         .await?;
+        let root = walk(tx, self.change.space, &prefix(&self.path, index)).await?;
+        show_above(tx, &root, space.first_seq).await?;
         Ok(true)
     }
 }

@@ -24,6 +24,7 @@ pub mod feed;
 pub mod history;
 pub mod jobs;
 pub mod locks;
+pub mod marks;
 pub mod migrate;
 pub mod nodes;
 pub mod packs;
@@ -34,14 +35,24 @@ pub mod postgres;
 pub mod precondition;
 pub mod records;
 pub mod redirections;
+pub mod search;
 pub mod secret_mark;
+#[cfg(test)]
+#[path = "sign_in_conformance.rs"]
+mod sign_in_on_postgres;
+#[cfg(test)]
+#[expect(clippy::duplicate_mod, reason = "one suite, run on each engine")]
+#[path = "sign_in_conformance.rs"]
+mod sign_in_on_sqlite;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trash;
 pub mod tree;
 pub mod turn;
 pub mod tx;
 pub mod upload;
+pub mod versions;
 pub(crate) mod walk;
 
 use std::future::Future;

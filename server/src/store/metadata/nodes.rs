@@ -10,6 +10,9 @@
 //! * `size`, `tree_files` and `tree_seq` of every ancestor change in the same
 //!   transaction as the node.
 
+use std::collections::HashMap;
+use std::collections::HashSet;
+
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
@@ -335,4 +338,66 @@ pub(crate) async fn path_of<T: Tx>(
     NodePath::parse(&names.join("/"))
         .map(Some)
         .map_err(|fault| StoreError::Corrupt(format!("node {}: {fault}", id.0)))
+}
+
+/// Returns the paths of nodes, `None` for those in the trash: one question for each folder above them,
+/// all of one depth together.
+pub(crate) async fn paths_of<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    nodes: &[Node],
+) -> StoreResult<Vec<Option<NodePath>>> {
+    let root = tx
+        .row(
+            "SELECT root_id FROM space WHERE id = $1",
+            &[space.0.into()],
+            |row| row.int(0),
+        )
+        .await?
+        .ok_or(Refusal::NotFound)?;
+    let root = NodeId(root);
+    let mut known: HashMap<NodeId, (Option<NodeId>, String)> = HashMap::new();
+    let mut wanted: HashSet<NodeId> = nodes.iter().filter_map(|node| node.parent).collect();
+    wanted.remove(&root);
+    while !wanted.is_empty() {
+        let mut asked = Vec::with_capacity(wanted.len());
+        for id in wanted.drain() {
+            let question = tx
+                .ask(
+                    "SELECT parent_id, name FROM node WHERE id = $1",
+                    &[id.0.into()],
+                    |row| Ok((row.opt_int(0)?.map(NodeId), row.text(1)?)),
+                )
+                .await?;
+            asked.push((id, question));
+        }
+        for (id, question) in asked {
+            let found = tx.answer_one(question).await?;
+            let (parent, name) = found.unwrap_or((None, String::new()));
+            known.insert(id, (parent, name));
+        }
+        let above = known.values().filter_map(|(parent, _)| *parent);
+        wanted = above
+            .filter(|id| *id != root && !known.contains_key(id))
+            .collect();
+    }
+    let path = |node: &Node| {
+        let mut names = Vec::new();
+        let (mut parent, mut name) = (node.parent, node.name.as_str());
+        if node.id == root {
+            return Some(NodePath::root());
+        }
+        loop {
+            names.push(name);
+            let above = parent.filter(|_| names.len() <= NodePath::DEPTH_MAX)?;
+            if above == root {
+                break;
+            }
+            let (next, of_above) = known.get(&above)?;
+            (parent, name) = (*next, of_above.as_str());
+        }
+        names.reverse();
+        NodePath::parse(&names.join("/")).ok()
+    };
+    Ok(nodes.iter().map(path).collect())
 }

@@ -59,6 +59,8 @@ pub struct PartedUpload {
     pub total_bytes: Option<u64>,
     /// Bytes of the file that it is to replace, as far as known.
     pub replaces_bytes: u64,
+    /// The content of that file, if it is still there: its chunks are likely to come again.
+    pub former: Option<ContentRef>,
     /// How its parts are cut.
     pub profile: Profile,
     /// Bytes of its parts.
@@ -111,7 +113,7 @@ pub struct Part {
 }
 
 /// Reads `id, space_id, name, total, replaces, profile, received, parts, changes, at, node_id, rev,
-/// created, path`.
+/// created, path, former`.
 fn read_upload(row: &dyn Row) -> StoreResult<PartedUpload> {
     let became = match row.opt_int(10)? {
         None => None,
@@ -128,6 +130,7 @@ fn read_upload(row: &dyn Row) -> StoreResult<PartedUpload> {
         name: row.text(2)?,
         total_bytes: row.opt_int(3)?.map(unsigned),
         replaces_bytes: unsigned(row.int(4)?),
+        former: row.opt_int(14)?.map(ContentRef),
         profile: Profile::from_number(row.int(5)?)
             .ok_or_else(|| StoreError::Corrupt("upload.profile".into()))?,
         received_bytes: unsigned(row.int(6)?),
@@ -165,7 +168,7 @@ async fn ask_upload<T: Tx>(
 ) -> StoreResult<Asked<PartedUpload>> {
     tx.ask(
         "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, node_id, \
-         rev, created, path FROM upload WHERE account_id = $1 AND name = $2",
+         rev, created, path, former FROM upload WHERE account_id = $1 AND name = $2",
         &[account.0.into(), name.into()],
         read_upload,
     )
@@ -323,13 +326,12 @@ impl Operation for BeginParts {
             let growth = signed(total.saturating_sub(replaces_bytes));
             room.beside(None).check_quota(growth)?;
         }
-        let profile = self
-            .profile(tx, replaced.and_then(|node| node.content))
-            .await?;
+        let former = replaced.and_then(|node| node.content);
+        let profile = self.profile(tx, former).await?;
         let id = tx.reserve_ids("upload", 1).await?;
         tx.perform(
-            "INSERT INTO upload (id, account_id, space_id, name, total, replaces, profile, begun_at, \
-             at, until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+            "INSERT INTO upload (id, account_id, space_id, name, total, replaces, former, profile, \
+             begun_at, at, until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)",
             &[
                 id.into(),
                 change.actor.0.into(),
@@ -337,6 +339,7 @@ impl Operation for BeginParts {
                 self.name.as_str().into(),
                 self.total_bytes.map(signed).into(),
                 signed(replaces_bytes).into(),
+                former.map(|content| content.0).into(),
                 profile.number().into(),
                 change.now.0.into(),
                 self.until.0.into(),
@@ -385,6 +388,8 @@ pub struct PreparePart {
 pub struct PreparedPart {
     /// The upload.
     pub upload: PartedUpload,
+    /// The content that the upload replaces.
+    pub former: Option<Content>,
     /// The last part that comes before this one.
     pub before: Option<i64>,
     /// Bytes that the part may have within the quota.
@@ -426,7 +431,12 @@ impl Operation for PreparePart {
                 .saturating_add(upload.replaces_bytes)
                 .saturating_sub(rest_bytes)
         });
+        let former = match upload.former {
+            Some(id) => content_by_id(tx, id).await?,
+            None => None,
+        };
         Ok(PreparedPart {
+            former,
             before,
             room_bytes,
             quota_bytes: space.quota,
@@ -634,7 +644,7 @@ impl Operation for DropParts {
 /// Takes every part of an upload away; its space is locked.
 async fn drop_parts<T: Tx>(tx: &mut T, upload: i64, now: Timestamp) -> StoreResult<()> {
     tx.perform(
-        "INSERT INTO maybe_dead (content_id, at) SELECT DISTINCT content_id, $1 FROM upload_part \
+        "INSERT INTO maybe_dead (content_id, at) SELECT content_id, $1 FROM upload_part \
          WHERE upload_id = $2 ON CONFLICT (content_id) DO NOTHING",
         &[now.0.into(), upload.into()],
     )
@@ -752,7 +762,7 @@ impl Operation for ListParted {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PartedUpload>> {
         tx.rows(
             "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, \
-             node_id, rev, created, path FROM upload \
+             node_id, rev, created, path, former FROM upload \
              WHERE space_id = $1 AND node_id IS NULL AND account_id = $2",
             &[self.space.0.into(), self.account.0.into()],
             read_upload,

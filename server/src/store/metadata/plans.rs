@@ -83,6 +83,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "lists accounts, a page at a time",
     ),
     (
+        "WHERE a.state < 2 AND a.fold LIKE $1 ESCAPE",
+        "an administrator looks for people",
+    ),
+    (
         "SELECT s.id FROM space s WHERE s.id > $1",
         "a background job, over spaces, a page at a time",
     ),

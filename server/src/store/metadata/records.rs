@@ -177,6 +177,39 @@ pub enum PropertyPatch {
     },
 }
 
+/// How a lock was made, which says who may pass it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockKind {
+    /// By WebDAV LOCK: who submits its token passes.
+    Dav,
+    /// By hand: its owner passes with any program.
+    Hand,
+    /// By an application in which the file is open: who submits its token passes.
+    Application,
+    /// By a program for itself: who submits its token passes.
+    Token,
+}
+
+impl LockKind {
+    pub(crate) fn column(self) -> Option<i64> {
+        match self {
+            Self::Dav => None,
+            Self::Hand => Some(0),
+            Self::Application => Some(1),
+            Self::Token => Some(2),
+        }
+    }
+
+    pub(crate) fn of_column(column: Option<i64>) -> Self {
+        match column {
+            Some(0) => Self::Hand,
+            Some(1) => Self::Application,
+            Some(2) => Self::Token,
+            Some(_) | None => Self::Dav,
+        }
+    }
+}
+
 /// A lock in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
@@ -186,6 +219,14 @@ pub struct Lock {
     pub path: NodePath,
     /// Sign-in name of who holds it.
     pub owner_name: String,
+    /// That person's name as people see it.
+    pub owner_shown: String,
+    /// How it was made.
+    pub kind: LockKind,
+    /// When it was made; `None`: before that was kept.
+    pub made_at: Option<Timestamp>,
+    /// The application in which the file is open.
+    pub editor: Option<String>,
     /// Shared, else exclusive.
     pub shared: bool,
     /// Depth infinity, else 0.
@@ -213,6 +254,10 @@ pub struct ListingWants {
     pub checksums: bool,
     /// What the space holds and may hold.
     pub quota: bool,
+    /// Which nodes this person marked as favourites.
+    pub favorites_of: Option<UserId>,
+    /// Tags.
+    pub tags: bool,
 }
 
 /// A node with what a listing brings.
@@ -226,6 +271,24 @@ pub struct Entry {
     pub properties: Vec<Property>,
     /// Locks that cover it, if wanted.
     pub locks: Vec<Lock>,
+    /// Whether the person marked it as a favourite, if wanted.
+    pub is_favorite: bool,
+    /// Names of its tags, if wanted.
+    pub tags: Vec<String>,
+}
+
+impl Entry {
+    /// A node and nothing beside it.
+    pub fn bare(node: Node) -> Self {
+        Self {
+            node,
+            checksum: None,
+            properties: Vec::new(),
+            locks: Vec::new(),
+            is_favorite: false,
+            tags: Vec::new(),
+        }
+    }
 }
 
 /// What a finished change made.

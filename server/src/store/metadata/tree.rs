@@ -5,6 +5,7 @@
 use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 
+use crate::clock::NANOS;
 use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
@@ -12,6 +13,7 @@ use crate::store::metadata::locks::Reach;
 use crate::store::metadata::locks::check_precondition;
 use crate::store::metadata::locks::end_locks_of_tree;
 use crate::store::metadata::locks::require_unlocked;
+use crate::store::metadata::marks::mark_favorite;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Departure;
 use crate::store::metadata::nodes::Growth;
@@ -29,6 +31,7 @@ use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::PropertyPatch;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::trash::discard_one;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::walk::Walk;
@@ -110,6 +113,8 @@ pub struct Delete {
     pub change: Change,
     /// What.
     pub path: NodePath,
+    /// Not to come back: it is in no trash, and goes for good as soon as there is time.
+    pub for_good: bool,
     /// The request's conditions.
     pub precondition: Precondition,
 }
@@ -136,7 +141,11 @@ impl Operation for Delete {
             Reach::Tree,
         )
         .await?;
-        put_into_trash(tx, change, &space, (node, above), space.first_seq).await
+        put_into_trash(tx, change, &space, (node, above), space.first_seq).await?;
+        if self.for_good {
+            discard_one(tx, change.space, node.id).await?;
+        }
+        Ok(())
     }
 }
 
@@ -159,15 +168,18 @@ pub(crate) async fn put_into_trash<T: Tx>(
     archive(tx, (node, 0), seq, change).await?;
     bury(tx, node, seq, Departure::Deleted, change.now).await?;
     tx.perform(
+        // Name and second together name an entry of the trash, so a second that is taken is passed over.
         "INSERT INTO trash (node_id, space_id, deleted_by, at, parent_id, name, size) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+         SELECT $1, $2, $3, coalesce((SELECT max(at) + 1000000000 FROM trash \
+         WHERE space_id = $2 AND at >= $4 AND name = $5), $6), $7, $5, $8",
         &[
             node.id.0.into(),
             node.space.0.into(),
             change.actor.0.into(),
+            (change.now.0 - change.now.0.rem_euclid(NANOS)).into(),
+            node.name.as_str().into(),
             change.now.0.into(),
             node.parent.map(|id| id.0).into(),
-            node.name.as_str().into(),
             signed(node.size_bytes).into(),
         ],
     )
@@ -183,7 +195,7 @@ pub(crate) async fn put_into_trash<T: Tx>(
 }
 
 /// Gives a node another folder, name and number; what lies below is not touched.
-async fn place_node<T: Tx>(
+pub(crate) async fn place_node<T: Tx>(
     tx: &mut T,
     node: &Node,
     folder: NodeId,
@@ -325,8 +337,22 @@ impl Move {
             &[old.id.0.into()],
         )
         .await?;
-        tx.perform("DELETE FROM node WHERE id = $1", &[old.id.0.into()])
-            .await?;
+        for statement in [
+            "UPDATE favorite SET node_id = $1 WHERE node_id = $2 AND NOT EXISTS (SELECT 1 \
+             FROM favorite f WHERE f.node_id = $1 AND f.account_id = favorite.account_id)",
+            "UPDATE node_tag SET node_id = $1 WHERE node_id = $2 AND NOT EXISTS (SELECT 1 \
+             FROM node_tag t WHERE t.node_id = $1 AND t.tag_id = node_tag.tag_id)",
+        ] {
+            tx.perform(statement, &[node.id.0.into(), old.id.0.into()])
+                .await?;
+        }
+        for statement in [
+            "DELETE FROM favorite WHERE node_id = $1",
+            "DELETE FROM node_tag WHERE node_id = $1",
+            "DELETE FROM node WHERE id = $1",
+        ] {
+            tx.perform(statement, &[old.id.0.into()]).await?;
+        }
         bury(tx, old, seq, Departure::Deleted, change.now).await?;
         let gone = Growth {
             bytes: -signed(old.size_bytes),
@@ -443,6 +469,8 @@ pub struct PatchProperties {
     pub patches: Vec<PropertyPatch>,
     /// Sets the modification time as well.
     pub modified_at: Option<Timestamp>,
+    /// Marks it as a favourite of the person, or no longer.
+    pub favorite: Option<bool>,
     /// Bytes that the properties of one node may have together.
     pub bytes_max: u64,
     /// The request's conditions.
@@ -476,6 +504,9 @@ impl Operation for PatchProperties {
         }
         for patch in &self.patches {
             apply_patch(tx, node.id, patch).await?;
+        }
+        if let Some(is_favorite) = self.favorite {
+            mark_favorite(tx, change.actor, node.id, is_favorite).await?;
         }
         let seq = space.first_seq;
         archive(tx, (node, 0), seq, change).await?;

@@ -15,6 +15,7 @@ use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::NODE_COLUMNS;
 use crate::store::metadata::nodes::read_node;
 use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Row;
@@ -146,6 +147,26 @@ pub(crate) struct AskedWalk {
 pub(crate) async fn walk<T: Tx>(tx: &mut T, space: SpaceId, path: &NodePath) -> StoreResult<Walk> {
     let asked = ask_walk(tx, space, path).await?;
     answer_walk(tx, asked).await
+}
+
+/// Follows names down from a folder; `None`: one of them is not there.
+pub(crate) async fn walk_below<T: Tx>(
+    tx: &mut T,
+    folder: NodeId,
+    names: &[NodeName],
+) -> StoreResult<Option<Node>> {
+    let mut at = folder;
+    let mut found = None;
+    for leg in names.chunks(LEG_NAMES) {
+        let asked = ask_leg(tx, (&FROM_FOLDER, leg.len() - 1), at.0, leg).await?;
+        let nodes = tx.answer_one(asked).await?.unwrap_or_default();
+        let Some(last) = nodes.into_iter().nth(leg.len() - 1) else {
+            return Ok(None);
+        };
+        at = last.id;
+        found = Some(last);
+    }
+    Ok(found)
 }
 
 /// Sends the question for a path; it travels with what is asked next.

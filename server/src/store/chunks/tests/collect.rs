@@ -48,6 +48,7 @@ impl Fixture {
         let delete = Delete {
             change: self.change(),
             path: NodePath::parse(at).unwrap(),
+            for_good: false,
             precondition: Precondition::default(),
         };
         self.metadata.write(delete).await.unwrap();

@@ -162,24 +162,6 @@ impl Operation for FindTeamByName {
     }
 }
 
-/// Lists the names of the groups that an account belongs to, in their order.
-#[derive(Debug, Clone)]
-pub struct ListTeamsOf(pub UserId);
-
-impl Operation for ListTeamsOf {
-    type Output = Vec<String>;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<String>> {
-        tx.rows(
-            "SELECT t.name FROM member m JOIN team t ON t.id = m.team_id \
-             WHERE m.account_id = $1 AND t.state < 2 ORDER BY t.fold",
-            &[self.0.0.into()],
-            |row| row.text(0),
-        )
-        .await
-    }
-}
-
 /// Lists groups that are not deleted, by id.
 #[derive(Debug, Clone)]
 pub struct ListTeams {
@@ -220,6 +202,24 @@ impl Operation for ListMembers {
                     role: Role::from_column(row.int(3)?)?,
                 })
             },
+        )
+        .await
+    }
+}
+
+/// Lists the names of the groups that somebody belongs to, in order.
+#[derive(Debug, Clone)]
+pub struct ListTeamsOf(pub UserId);
+
+impl Operation for ListTeamsOf {
+    type Output = Vec<String>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<String>> {
+        tx.rows(
+            "SELECT t.name FROM member m JOIN team t ON t.id = m.team_id \
+             WHERE m.account_id = $1 AND t.state < 2 ORDER BY t.fold",
+            &[self.0.0.into()],
+            |row| row.text(0),
         )
         .await
     }

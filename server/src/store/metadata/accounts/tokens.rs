@@ -39,6 +39,10 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Since when its device is to delete its files.
+    pub wipe_at: Option<Timestamp>,
+    /// When the device said that it has.
+    pub wiped_at: Option<Timestamp>,
 }
 
 impl Token {
@@ -67,6 +71,8 @@ fn read_token(row: &dyn Row, first: usize) -> StoreResult<Token> {
         used_at: row.opt_int(first + 5)?.map(Timestamp),
         expires_at: row.opt_int(first + 6)?.map(Timestamp),
         revoked_at: row.opt_int(first + 7)?.map(Timestamp),
+        wipe_at: row.opt_int(first + 8)?.map(Timestamp),
+        wiped_at: row.opt_int(first + 9)?.map(Timestamp),
     })
 }
 
@@ -130,7 +136,7 @@ impl Operation for FindToken {
             "SELECT a.id, a.name, a.display_name, a.email, a.is_admin, a.state, a.home_space, \
              a.created_at, a.changed_at, a.purge_at, s.used, s.files, s.kept, s.quota, \
              a.fold, t.id, t.account_id, t.label, t.read_only, t.created_at, t.used_at, t.expires_at, \
-             t.revoked_at FROM token t JOIN account a ON a.id = t.account_id \
+             t.revoked_at, t.wipe_at, t.wiped_at FROM token t JOIN account a ON a.id = t.account_id \
              JOIN space s ON s.id = a.home_space WHERE t.hash = $1",
             &[self.hash.as_slice().into()],
             |row| Ok((read_token(row, ACCOUNT_COLUMNS)?, read_account(row)?)),
@@ -152,7 +158,7 @@ impl Operation for ListTokens {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Token>> {
         tx.rows(
             "SELECT id, account_id, label, read_only, created_at, used_at, expires_at, \
-             revoked_at FROM token WHERE account_id = $1 ORDER BY id",
+             revoked_at, wipe_at, wiped_at FROM token WHERE account_id = $1 ORDER BY id",
             &[self.account.0.into()],
             |row| read_token(row, 0),
         )
@@ -189,6 +195,62 @@ impl Operation for RevokeToken {
             .await?;
         must_change(rows)?;
         mark_changed(tx, self.account, self.now).await
+    }
+}
+
+/// Ends a token and asks its device to delete its files; a token that was revoked can still be asked.
+#[derive(Debug, Clone)]
+pub struct WipeToken {
+    /// Whose it is.
+    pub account: UserId,
+    /// The token.
+    pub token: TokenId,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Operation for WipeToken {
+    type Output = ();
+
+    /// Refuses with `NotFound` when the account has no such token.
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+        let rows = tx
+            .execute(
+                "UPDATE token SET wipe_at = coalesce(wipe_at, $1), \
+                 revoked_at = coalesce(revoked_at, $1) WHERE id = $2 AND account_id = $3",
+                &[
+                    self.now.0.into(),
+                    self.token.0.into(),
+                    self.account.0.into(),
+                ],
+            )
+            .await?;
+        must_change(rows)?;
+        mark_changed(tx, self.account, self.now).await
+    }
+}
+
+/// Notes that a device has deleted its files as it was asked; yields whether it had been.
+#[derive(Debug, Clone)]
+pub struct NoteWiped {
+    /// The keyed hash of its token's text.
+    pub hash: [u8; 32],
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Operation for NoteWiped {
+    type Output = bool;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        let rows = tx
+            .execute(
+                "UPDATE token SET wiped_at = $1 \
+                 WHERE hash = $2 AND wipe_at IS NOT NULL AND wiped_at IS NULL",
+                &[self.now.0.into(), self.hash.as_slice().into()],
+            )
+            .await?;
+        Ok(rows > 0)
     }
 }
 

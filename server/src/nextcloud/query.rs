@@ -1,0 +1,51 @@
+//! Fields as forms and addresses carry them: `application/x-www-form-urlencoded`.
+
+use percent_encoding::percent_decode_str;
+
+/// No request has more fields.
+const FIELDS_MAX: usize = 64;
+
+/// Named fields, decoded; what is not UTF-8 reads as replacement characters.
+#[derive(Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the part of an address behind `?`, or the body of a form.
+    pub(super) fn parse(text: &str) -> Self {
+        let fields = text
+            .split('&')
+            .filter(|field| !field.is_empty())
+            .take(FIELDS_MAX)
+            .map(|field| {
+                let (name, value) = field.split_once('=').unwrap_or((field, ""));
+                (decode(name), decode(value))
+            });
+        Self(fields.collect())
+    }
+
+    /// Returns the first field of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let found = fields.find(|(have, _)| have == name)?;
+        Some(found.1.as_str())
+    }
+}
+
+fn decode(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Query;
+
+    #[test]
+    fn fields_are_decoded_and_the_first_of_a_name_counts() {
+        let query = Query::parse("a=1+2&b=%C3%A9%26&a=3&c&&=x");
+        assert_eq!(query.get("a"), Some("1 2"));
+        assert_eq!(query.get("b"), Some("é&"));
+        assert_eq!(query.get("c"), Some(""));
+        assert_eq!(query.get("d"), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! What sync clients and phones are told about files and folders.
+
+use nuage_tests::TestServer;
+use nuage_tests::server::DataFolder;
+use nuage_tests::shape::embedded_only;
+
+const NC: &str = "{http://nextcloud.org/ns}";
+const OC: &str = "{http://owncloud.org/ns}";
+
+#[test]
+fn both_addresses_tell_what_clients_ask_for() {
+    let server = TestServer::start();
+    let alice = server.user_with("alice", &["--quota", "none"]);
+    alice.folders("/d");
+    alice.put("/d/a b.txt", "12345").send().expect(201);
+    let mut webdav = alice.clone();
+    webdav.prefix = "/remote.php/webdav".to_owned();
+
+    for user in [alice.at_remote_php(), webdav] {
+        let names = [
+            "oc:permissions",
+            "oc:size",
+            "oc:data-fingerprint",
+            "oc:favorite",
+            "oc:owner-id",
+            "oc:comments-unread",
+            "nc:is-encrypted",
+            "nc:share-attributes",
+            "nc:mount-type",
+            "nc:lock",
+            "nc:has-preview",
+            "d:quota-available-bytes",
+            "d:quota-used-bytes",
+        ];
+        let root = user.properties("/", &names);
+        assert!(root.href.starts_with(&user.prefix), "{}", root.href);
+        for (name, value) in [
+            ("permissions", "RGDNVCK"),
+            ("size", "5"),
+            ("data-fingerprint", ""),
+            ("favorite", "0"),
+            ("owner-id", "alice"),
+            ("comments-unread", "0"),
+        ] {
+            assert_eq!(root.text(&format!("{OC}{name}")), Some(value), "{name}");
+        }
+        for (name, value) in [
+            ("is-encrypted", "0"),
+            ("share-attributes", "[]"),
+            ("mount-type", ""),
+            ("lock", ""),
+            ("has-preview", "false"),
+        ] {
+            assert_eq!(root.text(&format!("{NC}{name}")), Some(value), "{name}");
+        }
+        assert_eq!(root.text("{DAV:}quota-available-bytes"), Some("-3"));
+        assert_eq!(root.text("{DAV:}quota-used-bytes"), Some("5"));
+
+        let file = user.properties("/d/a b.txt", &["oc:permissions", "oc:data-fingerprint"]);
+        assert!(file.href.ends_with("/d/a%20b.txt"));
+        assert_eq!(file.text(&format!("{OC}permissions")), Some("RGDNVW"));
+        assert_eq!(file.text(&format!("{OC}data-fingerprint")), None);
+        let body = "<d:propfind xmlns:d=\"DAV:\" \
+             xmlns:ocs=\"http://open-collaboration-services.org/ns\" \
+             xmlns:ocm=\"http://open-cloud-mesh.org/ns\"><d:prop><ocs:share-permissions/>M\
+             <ocm:share-permissions/></d:prop>M</d:propfind>";
+        let asked = user.call("PROPFIND", "/d/a b.txt").header("Depth", "0");
+        let answer = asked.body(body).send().expect(207);
+        let entry = answer.multistatus().entries.remove(0);
+        let ocs = "{http://open-collaboration-services.org/ns}share-permissions";
+        let ocm = "{http://open-cloud-mesh.org/ns}share-permissions";
+        assert_eq!(entry.text(ocs), Some("19"));
+        assert_eq!(entry.text(ocm), Some(r#"["share","read","write"]"#));
+    }
+    let reader = server.token(&alice, &["--read-only"]).at_remote_php();
+    let file = reader.properties("/d/a b.txt", &["oc:permissions"]);
+    assert_eq!(file.text(&format!("{OC}permissions")), Some("G"));
+    server.assert_clean();
+}
+
+#[test]
+fn the_collections_above_lead_to_the_callers_own() {
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    server.user("bob");
+    let hrefs = |target: &str| {
+        let call = alice.raw("PROPFIND", target).header("Depth", "1");
+        let all = call.send().expect(207).multistatus();
+        let hrefs: Vec<_> = all.entries.iter().map(|e| e.href.clone()).collect();
+        hrefs
+    };
+    assert!(hrefs("/remote.php/dav/").contains(&"/remote.php/dav/files/".to_owned()));
+    assert_eq!(
+        hrefs("/remote.php/dav/files/"),
+        ["/remote.php/dav/files/", "/remote.php/dav/files/alice/"]
+    );
+    let principal = alice
+        .raw("PROPFIND", "/remote.php/dav/principals/users/alice/")
+        .header("Depth", "0");
+    principal.send().expect(207);
+    for target in [
+        "/remote.php/dav/principals/users/bob/",
+        "/remote.php/dav/trashbin/bob/trash/",
+        "/remote.php/dav/versions/bob/versions/1",
+        "/remote.php/dav/nothing/",
+    ] {
+        let answer = alice.raw("PROPFIND", target).header("Depth", "0").send();
+        assert!(answer.expect(404).text().contains("NotFound"));
+    }
+    let options = alice.raw("OPTIONS", "/remote.php/dav/").send().expect(200);
+    assert!(options.header("dav").unwrap().contains('1'));
+    server.assert_clean();
+}
+
+#[test]
+fn explorers_times_and_depths_are_understood() {
+    let server = TestServer::start();
+    let alice = server.user("alice").at_remote_php();
+    alice.put("/a", "x").send().expect(201);
+    let body = "<?xml version=\"1.0\"?><D:propertyupdate xmlns:D=\"DAV:\" \
+        xmlns:Z=\"urn:schemas-microsoft-com:\"><D:set><D:prop>\
+        <Z:Win32CreationTime>Mon, 23 Nov 2026 16:28:16 GMT</Z:Win32CreationTime>\
+        <Z:Win32LastModifiedTime>Mon, 23 Nov 2026 16:28:16 GMT</Z:Win32LastModifiedTime>\
+        <Z:Win32FileAttributes>00000020</Z:Win32FileAttributes></D:prop></D:set></D:propertyupdate>";
+    let answer = alice.call("PROPPATCH", "/a").body(body).send().expect(207);
+    let entry = answer.multistatus().entries.remove(0);
+    assert!(
+        entry
+            .properties
+            .values()
+            .all(|property| property.status == 200)
+    );
+    let time = alice.properties("/a", &["d:getlastmodified"]);
+    assert_eq!(
+        time.text("{DAV:}getlastmodified"),
+        Some("Mon, 23 Nov 2026 16:28:16 GMT")
+    );
+    for depth in ["1,noroot", "infinity,noroot"] {
+        alice
+            .propfind("/", depth, &["d:getetag"])
+            .send()
+            .expect(207);
+    }
+    alice
+        .propfind("/", "1,else", &["d:getetag"])
+        .send()
+        .expect(400);
+    server.assert_clean();
+}
+
+#[test]
+fn a_restored_backup_tells_sync_clients_by_another_fingerprint() {
+    if embedded_only("PostgreSQL and the bucket have backups of their own") {
+        return;
+    }
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    alice.put("/a", "x").send().expect(201);
+    let fingerprint = |server: &TestServer| {
+        let alice = server.client("alice", &alice.secret).at_remote_php();
+        let root = alice.properties("/", &["oc:data-fingerprint"]);
+        root.text(&format!("{OC}data-fingerprint"))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(fingerprint(&server), "");
+    let folder = server.data.scratch("backups").join("backup");
+    let folder = folder.display().to_string();
+    server.data.command(&["backup", &folder]).ok();
+
+    let restore = || {
+        let elsewhere = DataFolder::embedded();
+        elsewhere.command(&["restore", &folder]).ok();
+        TestServer::over(elsewhere)
+    };
+    let (mut first, second) = (restore(), restore());
+    let told = fingerprint(&first);
+    assert!(!told.is_empty());
+    assert_ne!(told, fingerprint(&second));
+    first.restart();
+    assert_eq!(fingerprint(&first), told);
+}
