@@ -17,6 +17,8 @@ need cadaver cadaver
 need curl curl
 need fusermount3 fuse3
 need gcc gcc
+need pdftoppm poppler-utils
+need ffmpeg ffmpeg
 need nextcloudcmd nextcloud-desktop-cmd
 need owncloudcmd owncloud-client-cmd
 # Debian keeps the programs of each PostgreSQL in a folder of its own.

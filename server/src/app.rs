@@ -11,6 +11,7 @@ mod secret;
 mod tests;
 
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ use crate::nextcloud::Nextcloud;
 use crate::nextcloud::NextcloudSettings;
 use crate::nextcloud::PushSettings;
 use crate::nextcloud::Theme;
+use crate::previews::PreviewSettings;
+use crate::previews::Previews;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -401,10 +404,12 @@ impl App {
             ground.clock.clone(),
             files_settings(settings),
         ));
+        let previews = open_previews(&ground.folder, settings)?;
         let fingerprint = ground.metadata.read(ReadFingerprint).await?;
         let dav_settings = DavSettings {
             instance: ground.secret.instance(),
             fingerprint: fingerprint.unwrap_or_default(),
+            previewed: Arc::new(previews.kinds().clone()),
             ..DavSettings::default()
         };
         let dav = Arc::new(Dav::new(Arc::clone(&files), dav_settings));
@@ -412,6 +417,7 @@ impl App {
             instance: ground.secret.instance(),
             version: settings.nextcloud.version.0,
             upload_part_bytes: settings.nextcloud.upload_part.bytes(),
+            direct_link_seconds: i64::from(settings.nextcloud.direct_link_hours.get()) * 3_600,
             quota_default_bytes: quota_default_bytes(settings),
             theme: theme(settings),
             push: PushSettings {
@@ -421,7 +427,9 @@ impl App {
             },
         };
         let identity = Arc::clone(&ground.identity);
-        let nextcloud = Arc::new(Nextcloud::new(identity, files, nextcloud_settings));
+        let previews = Arc::clone(&previews);
+        let nextcloud = Nextcloud::new(identity, files, previews, nextcloud_settings);
+        let nextcloud = Arc::new(nextcloud);
         Ok(Self {
             maintenance,
             ground,
@@ -437,6 +445,30 @@ impl App {
         self.chunks.close();
         self.ground.metadata.close();
     }
+}
+
+fn open_previews(folder: &DataFolder, settings: &Settings) -> Result<Arc<Previews>, AppError> {
+    let chosen = &settings.previews;
+    let at_once = match chosen.at_once.get() {
+        _ if !chosen.enabled => 0,
+        0 => std::thread::available_parallelism().map_or(2, NonZero::get),
+        number => number as usize,
+    };
+    let seconds = |number: u32| Duration::from_secs(u64::from(number));
+    let place = folder.previews();
+    let previews = PreviewSettings {
+        folder: place.clone(),
+        cache_bytes: chosen.cache.bytes(),
+        at_once,
+        source_bytes_max: chosen.source_max.bytes(),
+        pixels_max: u64::from(chosen.megapixels_max.get()) * 1_000_000,
+        work_timeout: seconds(chosen.work_seconds.get()),
+        wait_timeout: seconds(chosen.wait_seconds.get()),
+    };
+    let opened = tokio::task::block_in_place(|| Previews::open(previews));
+    opened
+        .map(Arc::new)
+        .map_err(|source| file_error(&place, source))
 }
 
 fn session_life(settings: &Settings) -> SessionLife {

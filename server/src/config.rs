@@ -801,6 +801,8 @@ section! {
         version: ReleaseNumber = ReleaseNumber([32, 0, 1]),
         /// The largest part in which clients send a large file.
         upload_part: ByteSize = ByteSize::from_bytes(100 << 20),
+        /// Hours for which a link holds that a client asks for to hand one file to a media player.
+        direct_link_hours: Number<1, 720> = Number::new(8),
     }
 }
 
@@ -837,6 +839,27 @@ section! {
         parts_max: Number<1, 1_000_000> = Number::new(10_000),
         /// Uploads in parts that may be in progress in one space.
         open_max: Number<1, 1_000_000> = Number::new(1_000),
+    }
+}
+
+section! {
+    /// Small pictures of files. Each server makes them in processes of their own and keeps them in the folder `previews` of its
+    /// data folder. PDF needs pdftoppm, films need ffmpeg.
+    Previews {
+        /// Whether there are any.
+        enabled: bool = true,
+        /// How many are made at once; 0: as many as the machine has cores.
+        at_once: Number<0, 256> = Number::new(0),
+        /// The disk that they may take; what was used longest ago goes first.
+        cache: ByteSize = ByteSize::from_bytes(2 << 30),
+        /// Larger files have none.
+        source_max: ByteSize = ByteSize::from_bytes(256 << 20),
+        /// Pictures of more millions of pixels have none. Decoding takes up to four bytes of memory for each pixel.
+        megapixels_max: Number<1, 1_000> = Number::new(100),
+        /// Seconds after which one is given up.
+        work_seconds: Number<1, 600> = Number::new(20),
+        /// Seconds for which a request waits for one. The work goes on without it, and the next request finds it.
+        wait_seconds: Number<0, 60> = Number::new(4),
     }
 }
 
@@ -921,6 +944,8 @@ pub struct Settings {
     pub nextcloud: Nextcloud,
     /// `[push]`
     pub push: Push,
+    /// `[previews]`
+    pub previews: Previews,
     /// `[uploads]`
     pub uploads: Uploads,
     /// `[theme]`
@@ -1129,6 +1154,7 @@ impl Settings {
             limits: Limits::take("limits", &mut written),
             nextcloud: Nextcloud::take("nextcloud", &mut written),
             push: Push::take("push", &mut written),
+            previews: Previews::take("previews", &mut written),
             uploads: Uploads::take("uploads", &mut written),
             theme: Theme::take("theme", &mut written),
             session: Session::take("session", &mut written),
@@ -1182,6 +1208,7 @@ impl Settings {
         self.limits.describe("limits", &mut all);
         self.nextcloud.describe("nextcloud", &mut all);
         self.push.describe("push", &mut all);
+        self.previews.describe("previews", &mut all);
         self.uploads.describe("uploads", &mut all);
         self.theme.describe("theme", &mut all);
         self.session.describe("session", &mut all);

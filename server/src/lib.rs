@@ -10,6 +10,7 @@ pub mod http;
 pub mod identity;
 pub mod jobs;
 pub mod nextcloud;
+pub mod previews;
 pub mod routes;
 pub mod size;
 pub mod store;

@@ -19,9 +19,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["clock"]),
     ("identity", &["clock", "store"]),
     ("files", &["clock", "store", "identity"]),
+    ("previews", &["files"]),
     ("http", &["identity", "files"]),
-    ("dav", &["clock", "http", "identity", "files"]),
-    ("nextcloud", &["clock", "http", "identity", "files"]),
+    ("dav", &["clock", "http", "identity", "files", "previews"]),
+    (
+        "nextcloud",
+        &["clock", "http", "identity", "files", "previews"],
+    ),
     ("jobs", &["clock", "size", "store", "files", "identity"]),
 ];
 

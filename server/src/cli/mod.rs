@@ -17,6 +17,7 @@ mod migrate;
 mod output;
 mod packs;
 mod password;
+mod preview_worker;
 mod quota;
 mod reference;
 mod serve;
@@ -85,6 +86,9 @@ enum Command {
     /// Prints a page of docs/reference.
     #[command(subcommand, hide = true)]
     Reference(reference::Reference),
+    /// Looks at somebody's bytes in the server's stead.
+    #[command(subcommand, hide = true)]
+    PreviewWorker(preview_worker::PreviewWorker),
 }
 
 /// Commands that work on accounts and metadata, beside a server or without one.
@@ -218,6 +222,9 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
         page.run()?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::PreviewWorker(worker) = &arguments.command {
+        return Ok(worker.run());
+    }
     let context = Context::of(arguments)?;
     match &arguments.command {
         Command::Serve(command) => return command.run(context),
@@ -231,7 +238,7 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
         Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
-        Command::Reference(_) => {}
+        Command::Reference(_) | Command::PreviewWorker(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

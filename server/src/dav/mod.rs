@@ -61,6 +61,7 @@ use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::http::language::Language;
 use crate::identity::Caller;
+use crate::previews::Kinds;
 
 pub use crate::dav::mount::Mount;
 
@@ -71,6 +72,8 @@ pub struct DavSettings {
     pub instance: String,
     /// What sync clients compare to see that data was restored from a backup; empty: it never was.
     pub fingerprint: String,
+    /// Which files have a preview.
+    pub previewed: Arc<Kinds>,
     /// The largest XML body, in bytes.
     pub xml_bytes_max: usize,
     /// Whether PROPFIND with Depth: infinity lists a whole tree (streamed), or is refused.
@@ -82,6 +85,7 @@ impl Default for DavSettings {
         Self {
             instance: "ocnuage00000".to_owned(),
             fingerprint: String::new(),
+            previewed: Arc::default(),
             xml_bytes_max: 1 << 20,
             may_list_everything: true,
         }

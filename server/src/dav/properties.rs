@@ -6,6 +6,7 @@
 //! some megabytes of text, and this is the loop that writes them.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::dav::mount::push_segment;
 use crate::dav::xml::DAV;
@@ -21,6 +22,7 @@ use crate::files::Rights;
 use crate::files::Timestamp;
 use crate::http::download::content_type_of;
 use crate::identity::Caller;
+use crate::previews::Kinds;
 
 /// The namespace of ownCloud's properties.
 pub(crate) const OC: &str = "http://owncloud.org/ns";
@@ -189,6 +191,8 @@ pub(crate) struct Facts {
     pub(crate) owner_shown: String,
     /// What the root tells after data was restored from a backup; else empty.
     pub(crate) fingerprint: String,
+    /// Which files have a preview; a client then asks for it.
+    pub(crate) previewed: Arc<Kinds>,
     /// What the caller may do.
     pub(crate) rights: Rights,
     /// The space's quota, where the selection needs it.
@@ -460,7 +464,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         Live::DataFingerprint if node.parent.is_none() => out.push_str(&facts.fingerprint),
         Live::IsMountRoot => out.push_str("false"),
         Live::HasPreview => {
-            out.push_str(if !is_folder && may_have_preview(&node.name) {
+            out.push_str(if !is_folder && facts.previewed.may_have(&node.name) {
                 "true"
             } else {
                 "false"
@@ -494,11 +498,6 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         }
     }
     true
-}
-
-/// Returns whether a file of this name may have a preview; a client then asks for it.
-pub(crate) fn may_have_preview(_name: &str) -> bool {
-    false
 }
 
 /// The locks that can be had (RFC 4918 section 15.10).
@@ -673,6 +672,7 @@ mod tests {
             owner: "ann".to_owned(),
             owner_shown: "Ann <A>".to_owned(),
             fingerprint: String::new(),
+            previewed: Arc::default(),
             rights: Rights {
                 may_read: true,
                 may_change: true,

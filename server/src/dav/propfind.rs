@@ -141,6 +141,7 @@ impl Walk {
             instance: dav.settings.instance.clone(),
             owner: caller.name.to_string(),
             fingerprint: dav.settings.fingerprint.clone(),
+            previewed: Arc::clone(&dav.settings.previewed),
             owner_shown: caller.display_name.to_string(),
             rights: files.rights(caller, path),
             quota: listing.quota,

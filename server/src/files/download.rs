@@ -35,6 +35,11 @@ pub struct Download {
 }
 
 impl Download {
+    /// Returns what is the same for the same bytes in one space, and else differs.
+    pub fn content_mark(&self) -> [u8; 32] {
+        self.content.hash.0
+    }
+
     /// Streams bytes of the content as it was when the download began; each chunk is verified first.
     ///
     /// `range` must lie within the size. An error ends the stream; nothing is padded.

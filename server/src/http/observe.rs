@@ -231,7 +231,7 @@ impl Drop for Record {
 }
 
 /// Paths behind which a segment follows that opens something to whoever knows it.
-const BEFORE_SECRETS: [&str; 1] = ["/login/v2/flow/"];
+const BEFORE_SECRETS: [&str; 2] = ["/login/v2/flow/", "/remote.php/direct/"];
 
 /// Returns a path as it may be written down.
 fn without_secret(path: &str) -> Cow<'_, str> {

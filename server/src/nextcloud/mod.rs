@@ -12,6 +12,7 @@ mod devices;
 mod ocs;
 mod people;
 mod picture;
+mod previews;
 mod push;
 mod query;
 mod sign_in;
@@ -53,6 +54,7 @@ use crate::nextcloud::ocs::Dialect;
 use crate::nextcloud::ocs::OcsError;
 use crate::nextcloud::push::Push;
 use crate::nextcloud::query::Query;
+use crate::previews::Previews;
 
 pub use crate::nextcloud::push::PushSettings;
 
@@ -68,6 +70,8 @@ pub struct NextcloudSettings {
     pub version: [u16; 3],
     /// The largest part of a large file, in bytes.
     pub upload_part_bytes: u64,
+    /// How long a link to one file holds, in seconds.
+    pub direct_link_seconds: i64,
     /// Quota of spaces that have none of their own, in bytes; `None`: no limit.
     pub quota_default_bytes: Option<u64>,
     /// How the installation presents itself.
@@ -98,6 +102,7 @@ pub struct Theme {
 pub struct Nextcloud {
     identity: Arc<Identity>,
     files: Arc<Files>,
+    previews: Arc<Previews>,
     settings: NextcloudSettings,
     push: Arc<Push>,
 }
@@ -121,7 +126,12 @@ type Answered = (Response<Body>, Option<Caller>);
 
 impl Nextcloud {
     /// Builds the service over the core.
-    pub fn new(identity: Arc<Identity>, files: Arc<Files>, settings: NextcloudSettings) -> Self {
+    pub fn new(
+        identity: Arc<Identity>,
+        files: Arc<Files>,
+        previews: Arc<Previews>,
+        settings: NextcloudSettings,
+    ) -> Self {
         let push = Push::new(
             Arc::clone(&identity),
             Arc::clone(&files),
@@ -130,6 +140,7 @@ impl Nextcloud {
         Self {
             identity,
             files,
+            previews,
             settings,
             push,
         }
@@ -148,7 +159,10 @@ impl Nextcloud {
             "/.well-known/webdav",
             "/.well-known/caldav",
         ];
-        const BELOW: [&str; 7] = [
+        const BELOW: [&str; 10] = [
+            "/core/preview",
+            previews::THUMBNAIL,
+            previews::DIRECT,
             "/ocs/",
             "/login/",
             "/core/wipe/",
@@ -162,6 +176,9 @@ impl Nextcloud {
 
     /// Answers a request.
     pub async fn serve(&self, mut visit: Visit) -> Answered {
+        if previews::asks_for_link(&visit.path) {
+            return self.give_link(visit).await;
+        }
         if let Some((dialect, rest)) = Dialect::of(&visit.path) {
             let segments = segments_of(rest);
             return self.serve_ocs(dialect, &segments, visit).await;
@@ -190,6 +207,11 @@ impl Nextcloud {
             ["avatar", name, size, ..] | ["remote.php", "dav", "avatars", name, size] => {
                 return self.show_avatar(&visit, name, size).await;
             }
+            ["core", "preview" | "preview.png"]
+            | ["apps", "files", "api", "v1", "thumbnail", ..] => {
+                return self.serve_preview(&visit).await;
+            }
+            ["remote.php", "direct", ticket] => return self.serve_link(&visit, ticket).await,
             ["login" | "logout" | "settings" | "core", ..] => {
                 return (self.serve_browser(visit, &words).await, None);
             }

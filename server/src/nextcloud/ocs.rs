@@ -113,6 +113,12 @@ pub(super) enum OcsError {
     /// Nobody is served at this address, or not to this caller.
     #[error("there is nothing at this address")]
     UnknownRoute,
+    /// What was asked for is not there.
+    #[error("not found")]
+    NotFound,
+    /// The request cannot be understood, or makes no sense.
+    #[error("bad request")]
+    BadRequest,
     /// The caller may not.
     #[error("forbidden")]
     Forbidden,
@@ -130,6 +136,8 @@ impl OcsError {
         let same = |status: StatusCode| (status, status.as_u16());
         match self {
             Self::UnknownRoute => (StatusCode::NOT_FOUND, 998),
+            Self::NotFound => same(StatusCode::NOT_FOUND),
+            Self::BadRequest => same(StatusCode::BAD_REQUEST),
             Self::Forbidden => same(StatusCode::FORBIDDEN),
             Self::Identity(error) => match error {
                 IdentityError::Unauthenticated => (StatusCode::UNAUTHORIZED, 997),

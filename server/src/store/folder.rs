@@ -4,6 +4,7 @@
 //! metadata.db   who and what there is (SQLite)
 //! chunks/       the bytes, in packs; one process at a time may hold it
 //! cache/        parts of packs that were read from S3
+//! previews/     small pictures of files; each server makes its own
 //! secret.key    32 random bytes, in hexadecimal: tokens and chunks are named with it
 //! nuage.toml    settings, if there are any
 //! .owner        locked by the server whose database is here and whose chunks are on S3
@@ -74,6 +75,11 @@ impl DataFolder {
     /// Returns the folder of what was read from S3.
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")
+    }
+
+    /// Returns the folder of small pictures of files.
+    pub fn previews(&self) -> PathBuf {
+        self.path.join("previews")
     }
 
     /// Returns the file whose lock a server holds that has only its database here.

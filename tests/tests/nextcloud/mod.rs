@@ -1,11 +1,13 @@
 //! Do clients of the Nextcloud family find what they ask beside WebDAV, and can people and devices sign in?
 
 mod devices;
+mod direct;
 mod favorites;
 mod locks;
 mod ocs;
 mod pages;
 mod people;
+mod previews;
 mod properties;
 mod push;
 mod sign_in;
