@@ -19,6 +19,8 @@ use crate::dav::answer::multistatus;
 use crate::dav::answer::write_collection;
 use crate::dav::bare;
 use crate::dav::error::DavError;
+use crate::dav::find;
+use crate::dav::mount::Mount;
 use crate::dav::mount::decode;
 use crate::dav::mount::push_segment;
 use crate::dav::request::Depth;
@@ -37,8 +39,7 @@ use crate::identity::names::AccountName;
 /// Where every area lies.
 pub(crate) const AREAS: &str = "/remote.php/dav";
 /// The methods of the areas.
-const METHODS: &str =
-    "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, MOVE, PUT, POST, REPORT, SEARCH";
+const METHODS: &str = "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, MOVE, MKCOL, PUT, SEARCH";
 
 /// A request for an area, understood as far as all have in common.
 #[derive(Debug)]
@@ -143,6 +144,12 @@ pub(crate) async fn serve(
     }
     let names: Vec<&str> = request.names.iter().map(String::as_str).collect();
     match names.as_slice() {
+        [] if request.method == "SEARCH" => {
+            let mount = Mount {
+                prefix: AreaRequest::href(&["files", &request.caller.name], false),
+            };
+            find::search(dav, &request.caller, &mount, &request.body).await
+        }
         ["trashbin", owner, rest @ ..] if request.is_own(owner) => {
             trash::serve(dav, &request, rest).await
         }
@@ -161,6 +168,7 @@ fn options() -> Response<Body> {
     };
     set(header::ALLOW, METHODS);
     set(HeaderName::from_static("dav"), "1, 3, extended-mkcol");
+    set(HeaderName::from_static("dasl"), "<DAV:basicsearch>");
     set(HeaderName::from_static("ms-author-via"), "DAV");
     response
 }

@@ -26,8 +26,7 @@ use crate::http::language::Language;
 use crate::http::status::status_of;
 
 /// Every method that is served.
-pub(crate) const METHODS: &str =
-    "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, MKCOL, DELETE, COPY, MOVE, LOCK, UNLOCK";
+pub(crate) const METHODS: &str = "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, MKCOL, DELETE, COPY, MOVE, LOCK, UNLOCK, REPORT, SEARCH";
 /// The methods of a file.
 pub(crate) const FILE_METHODS: &str =
     "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";

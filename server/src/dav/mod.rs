@@ -23,6 +23,7 @@ mod answer;
 mod areas;
 mod arrange;
 mod error;
+mod find;
 mod get;
 pub mod if_header;
 mod library;
@@ -186,6 +187,14 @@ impl Dav {
             Verb::Propfind(depth) => {
                 let xml = self.read_xml(body).await?;
                 propfind::propfind(self, &asked, *depth, xml).await
+            }
+            Verb::Report => {
+                let xml = self.read_xml(body).await?;
+                find::report(self, &asked, &xml).await
+            }
+            Verb::Search => {
+                let xml = self.read_xml(body).await?;
+                find::search(self, &asked.caller, &asked.mount, &xml).await
             }
             Verb::Proppatch => {
                 let xml = self.read_xml(body).await?;

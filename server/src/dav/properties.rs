@@ -8,6 +8,10 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use nuage_shared::node_path::NodePath;
+
+use crate::dav::Dav;
+use crate::dav::mount::Mount;
 use crate::dav::mount::push_segment;
 use crate::dav::xml::DAV;
 use crate::dav::xml::Wanted;
@@ -201,6 +205,23 @@ pub(crate) struct Facts {
     pub(crate) prefix: String,
     /// The moment, for the rest of locks.
     pub(crate) now: Timestamp,
+}
+
+impl Facts {
+    /// Gathers them for an answer about a path of a caller's files; the quota is added where it is wanted.
+    pub(crate) fn of(dav: &Dav, caller: &Caller, mount: &Mount, path: &NodePath) -> Self {
+        Self {
+            instance: dav.settings.instance.clone(),
+            owner: caller.name.to_string(),
+            fingerprint: dav.settings.fingerprint.clone(),
+            previewed: Arc::clone(&dav.settings.previewed),
+            owner_shown: caller.display_name.to_string(),
+            rights: dav.files.rights(caller, path),
+            quota: None,
+            prefix: mount.prefix.clone(),
+            now: dav.files.now(),
+        }
+    }
 }
 
 /// The properties of an answer, compiled from the request.

@@ -138,15 +138,8 @@ impl Walk {
             .list(caller, path, selection.wants(caller), has_children)
             .await?;
         let facts = Facts {
-            instance: dav.settings.instance.clone(),
-            owner: caller.name.to_string(),
-            fingerprint: dav.settings.fingerprint.clone(),
-            previewed: Arc::clone(&dav.settings.previewed),
-            owner_shown: caller.display_name.to_string(),
-            rights: files.rights(caller, path),
             quota: listing.quota,
-            prefix: asked.mount.prefix.clone(),
-            now: files.now(),
+            ..Facts::of(dav, caller, &asked.mount, path)
         };
         let is_folder = listing.entry.node.is_folder();
         let href = asked.mount.href(path, is_folder);

@@ -123,6 +123,10 @@ pub enum Verb {
     Recalculate(ChecksumKind),
     /// PROPFIND.
     Propfind(Depth),
+    /// REPORT (RFC 3253 section 3.6).
+    Report,
+    /// SEARCH (RFC 5323).
+    Search,
     /// PROPPATCH.
     Proppatch,
     /// MKCOL.
@@ -200,6 +204,8 @@ fn parse_verb(mount: &Mount, method: &Method, headers: &HeaderMap) -> Result<Ver
         "PATCH" => Verb::Recalculate(parse_recalculate(headers)?),
         // RFC 4918 section 9.1: without the header, infinity.
         "PROPFIND" => Verb::Propfind(depth_of(headers)?.unwrap_or(Depth::Infinity)),
+        "REPORT" => Verb::Report,
+        "SEARCH" => Verb::Search,
         "PROPPATCH" => Verb::Proppatch,
         "MKCOL" => Verb::Mkcol,
         "DELETE" => Verb::Delete(depth_of(headers)?),

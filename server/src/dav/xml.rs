@@ -115,7 +115,7 @@ impl Element {
     }
 
     /// Returns the first element of namespace `DAV:` with this name directly inside.
-    fn dav(&self, local: &str) -> Option<&Self> {
+    pub(crate) fn dav(&self, local: &str) -> Option<&Self> {
         self.elements().find(|element| element.name.is_dav(local))
     }
 
@@ -494,7 +494,8 @@ fn parse_root(body: &[u8], local: &str) -> Result<Element, XmlFault> {
     }
 }
 
-fn names_in(element: &Element) -> Result<Vec<XmlName>, XmlFault> {
+/// Returns the names of the elements directly inside, each once.
+pub(crate) fn names_in(element: &Element) -> Result<Vec<XmlName>, XmlFault> {
     let mut names: Vec<XmlName> = Vec::new();
     for child in element.elements() {
         if !names.contains(&child.name) {
