@@ -193,8 +193,8 @@ fn smaller(bytes: &[u8], side: u32, pixels_max: u64) -> Result<Vec<u8>, PictureF
         let picture = DynamicImage::from(picture.into_rgba8());
         picture.write_to(&mut Cursor::new(&mut encoded), ImageFormat::Png)?;
     } else {
-        let encoder = JpegEncoder::new_with_quality(&mut encoded, QUALITY);
-        picture.into_rgb8().write_with_encoder(encoder)?;
+        let writer = JpegEncoder::new_with_quality(&mut encoded, QUALITY);
+        picture.into_rgb8().write_with_encoder(writer)?;
     }
     Ok(encoded)
 }
