@@ -128,7 +128,7 @@ pub fn work(task: &Task) -> ExitCode {
 fn become_program(foreign: &Foreign, before: &[&str], after: &[&str]) -> Result<(), u8> {
     let confined = limit()
         .and_then(|()| only_files(Some(&foreign.file)))
-        .and_then(|()| no_network());
+        .and_then(|_is_known| no_network());
     confined.map_err(|_unconfined| UNCONFINED)?;
     let failed = Command::new(&foreign.program)
         .args(before)
