@@ -69,17 +69,35 @@ fn a_move_between_folders_changes_both() {
 }
 
 #[test]
-fn reading_listing_and_locking_change_no_etag_of_a_folder() {
+fn reading_and_listing_change_no_etag_of_a_folder() {
     let server = TestServer::start();
     let alice = tree(&server);
     let before = all(&alice);
 
     alice.get("/d/e/a").send().expect(200);
     alice.propfind("/", "1", &["d:getetag"]).send().expect(207);
-    let token = alice.locked("/d/e/a", "Second-60");
-    alice.unlock("/d/e/a", &token).send().expect(204);
 
     assert_eq!(all(&alice), before);
+}
+
+#[test]
+fn a_lock_is_seen_by_who_looks_at_the_folders_above_alone() {
+    let server = TestServer::start();
+    let alice = tree(&server);
+    let content = alice.etag_of("/d/e/a");
+
+    let before = all(&alice);
+    let token = alice.locked("/d/e/a", "Second-60");
+    let locked = all(&alice);
+    alice.unlock("/d/e/a", &token).send().expect(204);
+    let unlocked = all(&alice);
+
+    for place in 0..3 {
+        assert_ne!(before[place], locked[place]);
+        assert_ne!(locked[place], unlocked[place]);
+    }
+    assert_eq!(before[3], unlocked[3]);
+    assert_eq!(alice.etag_of("/d/e/a"), content);
 }
 
 #[test]

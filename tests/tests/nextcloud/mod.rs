@@ -9,6 +9,7 @@ mod pages;
 mod people;
 mod previews;
 mod properties;
+mod push;
 mod sign_in;
 mod trash;
 mod uploads;
