@@ -404,7 +404,7 @@ impl App {
             ground.clock.clone(),
             files_settings(settings),
         ));
-        let previews = open_previews(&ground.folder, settings)?;
+        let previews = open_previews(&ground, settings)?;
         let fingerprint = ground.metadata.read(ReadFingerprint).await?;
         let dav_settings = DavSettings {
             instance: ground.secret.instance(),
@@ -447,7 +447,7 @@ impl App {
     }
 }
 
-fn open_previews(folder: &DataFolder, settings: &Settings) -> Result<Arc<Previews>, AppError> {
+fn open_previews(ground: &Ground, settings: &Settings) -> Result<Arc<Previews>, AppError> {
     let chosen = &settings.previews;
     let at_once = match chosen.at_once.get() {
         _ if !chosen.enabled => 0,
@@ -455,7 +455,7 @@ fn open_previews(folder: &DataFolder, settings: &Settings) -> Result<Arc<Preview
         number => number as usize,
     };
     let seconds = |number: u32| Duration::from_secs(u64::from(number));
-    let place = folder.previews();
+    let place = ground.folder.previews();
     let previews = PreviewSettings {
         folder: place.clone(),
         cache_bytes: chosen.cache.bytes(),
@@ -465,7 +465,7 @@ fn open_previews(folder: &DataFolder, settings: &Settings) -> Result<Arc<Preview
         work_timeout: seconds(chosen.work_seconds.get()),
         wait_timeout: seconds(chosen.wait_seconds.get()),
     };
-    let opened = tokio::task::block_in_place(|| Previews::open(previews));
+    let opened = tokio::task::block_in_place(|| Previews::open(previews, ground.clock.clone()));
     opened
         .map(Arc::new)
         .map_err(|source| file_error(&place, source))

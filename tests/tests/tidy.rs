@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["clock"]),
     ("identity", &["clock", "store"]),
     ("files", &["clock", "store", "identity"]),
-    ("previews", &["files"]),
+    ("previews", &["clock", "files"]),
     ("http", &["identity", "files"]),
     ("dav", &["clock", "http", "identity", "files", "previews"]),
     (

@@ -23,6 +23,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use crate::clock::Clock;
 use crate::previews::kinds::Kind;
 
 /// What is kept of a content that has no preview.
@@ -103,6 +104,7 @@ pub(super) fn media_type_of(bytes: &[u8]) -> Option<&'static str> {
 pub(super) struct Cache {
     folder: PathBuf,
     bytes_max: u64,
+    clock: Clock,
     index: Mutex<Index>,
 }
 
@@ -145,7 +147,7 @@ impl Index {
     }
 
     /// Notes a use; returns whether it is to be noted on the disk as well.
-    fn touch(&mut self, name: &str) -> bool {
+    fn touch(&mut self, name: &str, now: SystemTime) -> bool {
         let Some(entry) = self.files.get_mut(name) else {
             return false;
         };
@@ -154,7 +156,6 @@ impl Index {
         self.order.remove(&entry.turn);
         self.order.insert(turn, name.to_owned());
         entry.turn = turn;
-        let now = SystemTime::now();
         let is_due = now
             .duration_since(entry.noted_at)
             .is_ok_and(|age| age >= NOTE_AFTER);
@@ -179,7 +180,7 @@ impl Index {
 
 impl Cache {
     /// Opens the cache and reads what it holds.
-    pub(super) fn open(folder: PathBuf, bytes_max: u64) -> io::Result<Self> {
+    pub(super) fn open(folder: PathBuf, bytes_max: u64, clock: Clock) -> io::Result<Self> {
         let work = folder.join("work");
         match fs::remove_dir_all(&work) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -204,10 +205,15 @@ impl Cache {
         let cache = Self {
             folder,
             bytes_max,
+            clock,
             index: Mutex::new(index),
         };
         cache.make_room();
         Ok(cache)
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now().system_time()
     }
 
     /// Returns the folder for what is being made.
@@ -220,8 +226,8 @@ impl Cache {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        let shelf = name.get(..2).unwrap_or("00");
-        self.folder.join(shelf).join(name)
+        let front = name.get(..2).unwrap_or("00");
+        self.folder.join(front).join(name)
     }
 
     /// Finds a preview. Blocks.
@@ -244,9 +250,9 @@ impl Cache {
             drop(fs::remove_file(&path));
             return found;
         }
-        let is_due = self.index().touch(&name);
+        let is_due = self.index().touch(&name, self.now());
         if is_due {
-            note_use(&path);
+            note_use(&path, self.now());
         }
         found
     }
@@ -265,7 +271,7 @@ impl Cache {
         }
         written?;
         let size = (bytes.len() as u64).max(FILE_BYTES);
-        self.index().add(name, size, SystemTime::now());
+        self.index().add(name, size, self.now());
         self.make_room();
         Ok(())
     }
@@ -287,9 +293,9 @@ fn write(beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Notes on the disk that a preview was used; whether that succeeds matters little.
-fn note_use(path: &Path) {
+fn note_use(path: &Path, now: SystemTime) {
     if let Ok(file) = fs::File::options().write(true).open(path) {
-        drop(file.set_modified(SystemTime::now()));
+        drop(file.set_modified(now));
     }
 }
 
@@ -310,7 +316,7 @@ mod tests {
     #[test]
     fn what_was_used_longest_ago_goes_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Cache::open(folder.path().into(), 30_000).unwrap();
+        let open = || Cache::open(folder.path().into(), 30_000, Clock::system()).unwrap();
         let cache = open();
         for number in 0..3 {
             cache.put(&key(number), Some(&picture(10_000))).unwrap();
@@ -343,7 +349,7 @@ mod tests {
     #[test]
     fn what_is_damaged_or_gone_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path().into(), 1 << 20).unwrap();
+        let cache = Cache::open(folder.path().into(), 1 << 20, Clock::system()).unwrap();
         cache.put(&key(1), Some(&picture(100))).unwrap();
         let path = cache.path(&key(1).text());
         fs::write(&path, b"").unwrap();

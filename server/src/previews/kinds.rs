@@ -54,10 +54,11 @@ impl Kinds {
         let find = |name: &str| {
             let places = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
             let found = places.into_iter().find(|path| path.is_file());
-            match &found {
-                Some(path) => tracing::info!(path = %path.display(), "{name} makes previews"),
-                None => tracing::info!("{name} is not there: what needs it has no preview"),
-            }
+            let path = found.as_ref().map(|path| path.display().to_string());
+            tracing::info!(
+                path = path.as_deref().unwrap_or("none"),
+                "{name} for previews"
+            );
             found
         };
         Self {
@@ -76,11 +77,11 @@ impl Kinds {
     pub(crate) fn of(&self, name: &str) -> Option<Kind> {
         let (_, extension) = name.rsplit_once('.')?;
         let is = |known: &&str| known.eq_ignore_ascii_case(extension);
-        if PICTURES.iter().any(|known| is(known)) {
+        if PICTURES.iter().any(is) {
             self.has_pictures.then_some(Kind::Picture)
-        } else if is(&"pdf") {
+        } else if "pdf".eq_ignore_ascii_case(extension) {
             self.pdftoppm.as_ref().map(|_| Kind::Pdf)
-        } else if FILMS.iter().any(|known| is(known)) {
+        } else if FILMS.iter().any(is) {
             self.ffmpeg.as_ref().map(|_| Kind::Film)
         } else {
             None

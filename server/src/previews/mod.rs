@@ -37,6 +37,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::files::Download;
 use crate::previews::cache::Cache;
 use crate::previews::cache::Found;
@@ -102,13 +103,13 @@ pub struct Previews {
 
 impl Previews {
     /// Opens the cache and looks which programs are there. Blocks.
-    pub fn open(settings: PreviewSettings) -> io::Result<Self> {
+    pub fn open(settings: PreviewSettings, clock: Clock) -> io::Result<Self> {
         let kinds = if settings.at_once == 0 {
             Kinds::none()
         } else {
             Kinds::find()
         };
-        let cache = Cache::open(settings.folder, settings.cache_bytes)?;
+        let cache = Cache::open(settings.folder, settings.cache_bytes, clock)?;
         let runner = Runner {
             work_folder: cache.work_folder(),
             kinds: kinds.clone(),
@@ -141,8 +142,8 @@ impl Previews {
     /// `None`: it has none, or none yet.
     pub async fn find(self: &Arc<Self>, file: Download, side: u32) -> Option<Preview> {
         let kind = self.kinds.of(&file.node.name)?;
-        let size = file.node.size_bytes;
-        if size == 0 || size > self.source_bytes_max {
+        let bytes = file.node.size_bytes;
+        if bytes == 0 || bytes > self.source_bytes_max {
             return None;
         }
         let side = side.clamp(SIDE_MIN, SIDE_MAX).next_power_of_two();

@@ -128,7 +128,7 @@ pub fn work(task: &Task) -> ExitCode {
 fn become_program(foreign: &Foreign, before: &[&str], after: &[&str]) -> Result<(), u8> {
     let confined = limit()
         .and_then(|()| only_files(Some(&foreign.file)))
-        .and_then(|()| no_network());
+        .and_then(|_is_known| no_network());
     confined.map_err(|_unconfined| UNCONFINED)?;
     let failed = Command::new(&foreign.program)
         .args(before)
@@ -193,8 +193,8 @@ fn smaller(bytes: &[u8], side: u32, pixels_max: u64) -> Result<Vec<u8>, PictureF
         let picture = DynamicImage::from(picture.into_rgba8());
         picture.write_to(&mut Cursor::new(&mut encoded), ImageFormat::Png)?;
     } else {
-        let encoder = JpegEncoder::new_with_quality(&mut encoded, QUALITY);
-        picture.into_rgb8().write_with_encoder(encoder)?;
+        let writer = JpegEncoder::new_with_quality(&mut encoded, QUALITY);
+        picture.into_rgb8().write_with_encoder(writer)?;
     }
     Ok(encoded)
 }
