@@ -124,7 +124,8 @@ impl<'s> Device<'s> {
         let written = self.written.get();
         self.written.set(written + 1);
         let back = Duration::from_hours(2).saturating_sub(Duration::from_secs(written));
-        set_modified(&path, SystemTime::now() - back);
+        let now = fs::metadata(&path).unwrap().modified().unwrap();
+        set_modified(&path, now - back);
     }
 
     /// Lets the time pass that the client waits before it tries again what has failed.
@@ -132,7 +133,7 @@ impl<'s> Device<'s> {
         for entry in fs::read_dir(&self.folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with(".sync_") && name.ends_with(".db") {
+            if name.starts_with(".sync_") && path.extension().is_some_and(|kind| kind == "db") {
                 let journal = rusqlite::Connection::open(&path).unwrap();
                 journal.execute("DELETE FROM blacklist", ()).unwrap();
             }
