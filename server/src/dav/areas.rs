@@ -26,6 +26,7 @@ use crate::dav::mount::push_segment;
 use crate::dav::request::Depth;
 use crate::dav::request::RequestFault;
 use crate::dav::request::depth_of;
+use crate::dav::tags;
 use crate::dav::trash;
 use crate::dav::uploads;
 use crate::dav::versions;
@@ -150,6 +151,10 @@ pub(crate) async fn serve(
             };
             find::search(dav, &request.caller, &mount, &request.body).await
         }
+        ["systemtags", rest @ ..] => tags::serve(dav, &request, rest).await,
+        ["systemtags-relations", "files", rest @ ..] => {
+            tags::serve_relations(dav, &request, rest).await
+        }
         ["trashbin", owner, rest @ ..] if request.is_own(owner) => {
             trash::serve(dav, &request, rest).await
         }
@@ -177,7 +182,14 @@ fn options() -> Response<Body> {
 fn collections(request: &AreaRequest, names: &[&str]) -> Result<Response<Body>, DavError> {
     let own = request.caller.name.as_ref();
     let members: &[&str] = match names {
-        [] => &["files", "principals", "trashbin", "uploads", "versions"],
+        [] => &[
+            "files",
+            "principals",
+            "systemtags",
+            "trashbin",
+            "uploads",
+            "versions",
+        ],
         ["files" | "trashbin" | "uploads" | "versions"] | ["principals", "users"] => &[own],
         ["principals"] => &["users"],
         ["principals", "users", name] if request.is_own(name) => &[],

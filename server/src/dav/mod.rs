@@ -33,6 +33,7 @@ mod propfind;
 mod proppatch;
 mod put;
 pub mod request;
+mod tags;
 mod trash;
 mod uploads;
 mod user_lock;

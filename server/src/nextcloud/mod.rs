@@ -9,6 +9,7 @@ mod browser;
 mod capabilities;
 mod device_flow;
 mod devices;
+mod file_calls;
 mod ocs;
 mod people;
 mod picture;
@@ -353,6 +354,10 @@ impl Nextcloud {
             Route::Members(group) => self.list_members(caller, group).await,
             Route::GetAppPassword => self.give_app_password(caller, asked.headers).await,
             Route::EndAppPassword => self.end_app_password(caller).await,
+            Route::LockFile(number) => self.lock_file(caller, number, true).await,
+            Route::UnlockFile(number) => self.lock_file(caller, number, false).await,
+            Route::SearchProviders => Ok(file_calls::search_providers()),
+            Route::SearchFiles => self.search_files(caller, asked.query).await,
             Route::Nothing => Ok(Data::tagged(json!([]))),
         }
     }
@@ -371,7 +376,11 @@ enum Route<'a> {
     Members(&'a str),
     GetAppPassword,
     EndAppPassword,
-    /// No application beside the files, nothing that searches: an empty list.
+    LockFile(&'a str),
+    UnlockFile(&'a str),
+    SearchProviders,
+    SearchFiles,
+    /// No application beside the files: an empty list.
     Nothing,
 }
 
@@ -395,9 +404,11 @@ impl<'a> Route<'a> {
             }
             ("GET", ["core", "getapppassword"]) => Some(Self::GetAppPassword),
             ("DELETE", ["core", "apppassword"]) => Some(Self::EndAppPassword),
-            ("GET", ["core", "navigation", "apps"] | ["search", "providers"]) => {
-                Some(Self::Nothing)
-            }
+            ("PUT", ["apps", "files_lock", "lock", number]) => Some(Self::LockFile(number)),
+            ("DELETE", ["apps", "files_lock", "lock", number]) => Some(Self::UnlockFile(number)),
+            ("GET", ["search", "providers"]) => Some(Self::SearchProviders),
+            ("GET", ["search", "providers", "files", "search"]) => Some(Self::SearchFiles),
+            ("GET", ["core", "navigation", "apps"]) => Some(Self::Nothing),
             _ => None,
         }
     }

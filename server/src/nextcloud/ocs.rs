@@ -119,6 +119,15 @@ pub(super) enum OcsError {
     /// The request cannot be understood, or makes no sense.
     #[error("bad request")]
     BadRequest,
+    /// Somebody holds it.
+    #[error("locked")]
+    Locked,
+    /// A condition does not hold.
+    #[error("a condition does not hold")]
+    ConditionFailed,
+    /// What would decide is away for the moment.
+    #[error("unavailable")]
+    Unavailable,
     /// The caller may not.
     #[error("forbidden")]
     Forbidden,
@@ -138,6 +147,9 @@ impl OcsError {
             Self::UnknownRoute => (StatusCode::NOT_FOUND, 998),
             Self::NotFound => same(StatusCode::NOT_FOUND),
             Self::BadRequest => same(StatusCode::BAD_REQUEST),
+            Self::Locked => same(StatusCode::LOCKED),
+            Self::ConditionFailed => same(StatusCode::PRECONDITION_FAILED),
+            Self::Unavailable => same(StatusCode::SERVICE_UNAVAILABLE),
             Self::Forbidden => same(StatusCode::FORBIDDEN),
             Self::Identity(error) => match error {
                 IdentityError::Unauthenticated => (StatusCode::UNAUTHORIZED, 997),

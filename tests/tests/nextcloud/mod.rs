@@ -10,6 +10,7 @@ mod people;
 mod previews;
 mod properties;
 mod push;
+mod search;
 mod sign_in;
 mod trash;
 mod uploads;
