@@ -18,7 +18,8 @@ COPY --from=build /source/target/release/nuage-server /usr/local/bin/nuage-serve
 COPY LICENSE /usr/share/doc/nuage/LICENSE
 
 ENV NUAGE_DATA_DIR=/var/lib/nuage \
-    NUAGE_LISTEN=0.0.0.0:8080
+    NUAGE_LISTEN=0.0.0.0:8080 \
+    MIMALLOC_PURGE_DELAY=50
 USER 10001:10001
 WORKDIR /var/lib/nuage
 VOLUME /var/lib/nuage
