@@ -74,13 +74,15 @@ impl PartNumber {
         self.value
     }
 
-    /// Parses a decimal number, with or without zeros before it.
+    /// Parses a decimal number, with or without zeros before it; or two with a hyphen, the offsets of the
+    /// part's first and last byte as rclone names parts, of which the first counts.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number || !Self::DIGITS.contains(&text.len()) {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        if !is_number(first) || !is_number(last) || !Self::DIGITS.contains(&text.len()) {
             return None;
         }
-        let value = text.parse().ok()?;
+        let value = first.parse().ok()?;
         let text = text.to_owned();
         Some(Self { value, text })
     }

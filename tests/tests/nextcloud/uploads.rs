@@ -89,7 +89,7 @@ fn sha1(body: &[u8]) -> String {
 }
 
 #[test]
-fn the_desktops_number_their_parts_in_three_ways() {
+fn programs_number_their_parts_in_several_ways() {
     let server = TestServer::start();
     let alice = server.user("alice");
     let body = bytes(1, 5 * MIB);
@@ -105,6 +105,14 @@ fn the_desktops_number_their_parts_in_three_ways() {
             ["0000000000000000", "0000000002097152", "0000000004194304"],
         ),
         ("bare", ["9", "10", "11"]),
+        (
+            "rclone",
+            [
+                "000000000000000-000000002097151",
+                "000000002097152-000000004194303",
+                "000000004194304-000000005242879",
+            ],
+        ),
     ] {
         let parts = Parts::of(&alice, style);
         let place = format!("http://cloud.example/remote.php/dav/files/alice/{style}.bin");
