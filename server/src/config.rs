@@ -1091,7 +1091,7 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "http",
     "tls",
     "postgres",
@@ -1101,6 +1101,7 @@ const SECTIONS: [&str; 15] = [
     "nextcloud",
     "theme",
     "session",
+    "previews",
     "push",
     "uploads",
     "history",
