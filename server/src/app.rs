@@ -25,6 +25,7 @@ use crate::app::secret::known_secret;
 use crate::clock::Clock;
 use crate::config::ChunksPlace;
 use crate::config::MetadataPlace;
+use crate::config::Number;
 use crate::config::Settings;
 use crate::config::Words;
 use crate::dav::Dav;
@@ -44,6 +45,8 @@ use crate::nextcloud::PushSettings;
 use crate::nextcloud::Theme;
 use crate::previews::PreviewSettings;
 use crate::previews::Previews;
+use crate::sharing::Sharing;
+use crate::sharing::SharingSettings;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -61,6 +64,8 @@ use crate::store::metadata::migrate::MOVED_TO;
 use crate::store::metadata::postgres::PostgresSettings;
 use crate::store::metadata::postgres::url::DatabasePassword;
 use crate::store::metadata::sqlite::SqliteSettings;
+use crate::web::Look;
+use crate::web::Web;
 
 pub use crate::app::claim::Claim;
 
@@ -388,6 +393,10 @@ pub struct App {
     pub dav: Arc<Dav>,
     /// What clients of the Nextcloud family ask besides WebDAV.
     pub nextcloud: Arc<Nextcloud>,
+    /// Pages of links.
+    pub web: Arc<Web>,
+    /// Shares and links.
+    pub sharing: Arc<Sharing>,
 }
 
 impl App {
@@ -403,6 +412,13 @@ impl App {
             Arc::clone(&chunks),
             ground.clock.clone(),
             files_settings(settings),
+        ));
+        let sharing = Arc::new(Sharing::new(
+            Arc::clone(&ground.metadata),
+            Arc::clone(&ground.identity),
+            Arc::clone(&files),
+            ground.clock.clone(),
+            sharing_settings(settings),
         ));
         let previews = open_previews(&ground, settings)?;
         let fingerprint = ground.metadata.read(ReadFingerprint).await?;
@@ -428,7 +444,13 @@ impl App {
         };
         let identity = Arc::clone(&ground.identity);
         let previews = Arc::clone(&previews);
-        let nextcloud = Nextcloud::new(identity, files, previews, nextcloud_settings);
+        let look = Look {
+            name: nextcloud_settings.theme.name.clone(),
+            color: nextcloud_settings.theme.color.clone(),
+        };
+        let web = Web::new(Arc::clone(&sharing), Arc::clone(&files), look);
+        let links = Arc::clone(&sharing);
+        let nextcloud = Nextcloud::new(identity, files, sharing, previews, nextcloud_settings);
         let nextcloud = Arc::new(nextcloud);
         Ok(Self {
             maintenance,
@@ -437,6 +459,8 @@ impl App {
             claim,
             dav,
             nextcloud,
+            web: Arc::new(web),
+            sharing: links,
         })
     }
 
@@ -520,6 +544,20 @@ pub fn periods(settings: &Settings) -> Periods {
         housekeeping_seconds: seconds(jobs.housekeeping_minutes.get(), 60),
         collect_seconds: seconds(jobs.collect_minutes.get(), 60),
         verify_seconds: (verify_days > 0).then(|| seconds(verify_days, 86_400)),
+    }
+}
+
+fn sharing_settings(settings: &Settings) -> SharingSettings {
+    let sharing = &settings.sharing;
+    SharingSettings {
+        links: sharing.links,
+        link_passwords_required: sharing.link_passwords_required,
+        link_days_default: sharing.link_days_default.map(Number::get),
+        link_days_max: sharing.link_days_max.map(Number::get),
+        custom_addresses: sharing.custom_addresses,
+        shares_max: sharing.per_person_max.get().into(),
+        wrong_links_max: sharing.wrong_links_max.get(),
+        time_zone: sharing.time_zone.0.clone(),
     }
 }
 

@@ -174,6 +174,7 @@ string_setting!(
 );
 string_setting!(Region, "letters, digits and hyphens, such as \"eu-west-3\"");
 string_setting!(LogFormat, "\"text\" or \"json\"");
+string_setting!(Zone, "the name of a time zone, such as \"Europe/Paris\"");
 string_setting!(ReleaseNumber, "three numbers, such as \"32.0.1\"");
 string_setting!(
     Colour,
@@ -545,6 +546,25 @@ impl fmt::Display for ReleaseNumber {
     }
 }
 
+/// A time zone, by its name in the database of time zones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone(pub jiff::tz::TimeZone);
+
+impl std::str::FromStr for Zone {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let zone = jiff::tz::TimeZone::get(text);
+        zone.map(Self).map_err(|_unknown| UnknownWord)
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.iana_name().unwrap_or("UTC"))
+    }
+}
+
 /// A colour of the web, red, green and blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colour(pub [u8; 3]);
@@ -831,6 +851,28 @@ section! {
 }
 
 section! {
+    /// What people give to others.
+    Sharing {
+        /// Whether people can make links that anybody can open who has them.
+        links: bool = true,
+        /// Whether every link must have a password.
+        link_passwords_required: bool = false,
+        /// Days after which a link ends whose maker names no day; without it, such a link does not end.
+        link_days_default: Option<Number<1, 36_500>> = None,
+        /// The most days for which a link can be made; without it, any.
+        link_days_max: Option<Number<1, 36_500>> = None,
+        /// Whether people can choose what the address of a link ends with.
+        custom_addresses: bool = false,
+        /// Shares and links that one person can have given.
+        per_person_max: Number<1, 10_000_000> = Number::new(10_000),
+        /// Addresses of links that can be got wrong from one network address within ten minutes; the next wrong ones are answered 429.
+        wrong_links_max: Number<1, 1_000_000> = Number::new(30),
+        /// The time zone in which the last day of a share ends.
+        time_zone: Zone = Zone(jiff::tz::TimeZone::UTC),
+    }
+}
+
+section! {
     /// Files that come in parts.
     Uploads {
         /// Hours after which an upload that gets no part any more ends, and its parts are deleted. A laptop may sleep over a weekend.
@@ -946,6 +988,8 @@ pub struct Settings {
     pub push: Push,
     /// `[previews]`
     pub previews: Previews,
+    /// `[sharing]`
+    pub sharing: Sharing,
     /// `[uploads]`
     pub uploads: Uploads,
     /// `[theme]`
@@ -1091,7 +1135,7 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "http",
     "tls",
     "postgres",
@@ -1103,6 +1147,7 @@ const SECTIONS: [&str; 16] = [
     "session",
     "previews",
     "push",
+    "sharing",
     "uploads",
     "history",
     "jobs",
@@ -1156,6 +1201,7 @@ impl Settings {
             nextcloud: Nextcloud::take("nextcloud", &mut written),
             push: Push::take("push", &mut written),
             previews: Previews::take("previews", &mut written),
+            sharing: Sharing::take("sharing", &mut written),
             uploads: Uploads::take("uploads", &mut written),
             theme: Theme::take("theme", &mut written),
             session: Session::take("session", &mut written),
@@ -1210,6 +1256,7 @@ impl Settings {
         self.nextcloud.describe("nextcloud", &mut all);
         self.push.describe("push", &mut all);
         self.previews.describe("previews", &mut all);
+        self.sharing.describe("sharing", &mut all);
         self.uploads.describe("uploads", &mut all);
         self.theme.describe("theme", &mut all);
         self.session.describe("session", &mut all);

@@ -12,6 +12,8 @@ pub mod jobs;
 pub mod nextcloud;
 pub mod previews;
 pub mod routes;
+pub mod sharing;
 pub mod size;
 pub mod store;
 pub mod telemetry;
+pub mod web;

@@ -31,6 +31,7 @@ use crate::dav::Dav;
 use crate::dav::Mount;
 use crate::http::address::TrustedProxies;
 use crate::http::authenticate::authenticate;
+use crate::http::authenticate::basic_credentials;
 use crate::http::authenticate::refuse;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -41,18 +42,29 @@ use crate::http::language::Language;
 use crate::http::observe::Handler;
 use crate::http::observe::LogNotes;
 use crate::http::observe::Peer;
+use crate::http::session::Cookie;
+use crate::http::visit::Visit;
 use crate::identity::Caller;
 use crate::identity::Identity;
+use crate::identity::error::IdentityError;
 use crate::identity::names::AccountName;
 use crate::nextcloud::Nextcloud;
-use crate::nextcloud::Visit;
+use crate::sharing::Entrance;
+use crate::sharing::LinkRefusal;
+use crate::sharing::ShareId;
+use crate::sharing::Sharing;
 use crate::store::metadata::MetadataStore;
 use crate::telemetry::Gauges;
+use crate::web::Web;
 
 const DAV: &str = "/dav";
 /// The same home at the address that clients of long ago know.
 const WEBDAV: &str = "/remote.php/webdav";
 const FILES_OF_USER: &str = "/remote.php/dav/files/";
+/// What a link leads to, by WebDAV: below it, the token.
+const PUBLIC_FILES: &str = "/public.php/dav/files/";
+/// The same at the address that clients of long ago know.
+const PUBLIC_WEBDAV: &str = "/public.php/webdav";
 /// How long the database may take to prove that the server can work.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -68,6 +80,10 @@ pub struct Routes {
     pub dav: Arc<Dav>,
     /// What clients of the Nextcloud family ask besides WebDAV.
     pub nextcloud: Arc<Nextcloud>,
+    /// Pages of links.
+    pub web: Arc<Web>,
+    /// Who opens a link is asked here.
+    pub sharing: Arc<Sharing>,
     /// Whether the database answers is asked here.
     pub metadata: Arc<MetadataStore>,
     /// Whose word about the client is believed.
@@ -102,7 +118,8 @@ impl Routes {
         request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
         let path = without_front(request.uri().path());
-        if Nextcloud::owns(path) {
+        let (is_page, is_call) = (Web::owns(path), Nextcloud::owns(path));
+        if is_page || is_call {
             let visit = Visit {
                 path: path.to_owned(),
                 base_url: self.base_url(peer, &request),
@@ -110,7 +127,15 @@ impl Routes {
                 stop: self.stop.clone(),
                 request,
             };
-            return self.nextcloud.serve(visit).await;
+            return if is_page {
+                self.web.serve(visit).await
+            } else {
+                self.nextcloud.serve(visit).await
+            };
+        }
+        if let Some(place) = LinkPlace::of(path) {
+            let is_https = self.base_url(peer, &request).starts_with("https://");
+            return self.serve_link(place, (client, is_https), request).await;
         }
         if let Some(place) = DavPlace::of(path) {
             return self.serve_dav(place, client, request).await;
@@ -150,6 +175,49 @@ impl Routes {
             DavPlace::Home(_) => not_found(),
             DavPlace::Area => self.dav.serve_area(caller.clone(), request).await,
         };
+        (response, Some(caller))
+    }
+
+    /// Serves what a link leads to, by WebDAV, to whoever has it.
+    async fn serve_link(
+        &self,
+        place: LinkPlace,
+        (client, is_https): (IpAddr, bool),
+        request: Request<RequestBody>,
+    ) -> (Response<Body>, Option<Caller>) {
+        let (parts, body) = request.into_parts();
+        let credentials = basic_credentials(&parts.headers);
+        let (name, password) = credentials.unzip();
+        let pass = |link: ShareId| {
+            let kept = Cookie::Link(link.0).read(&parts.headers, is_https);
+            kept.map(str::to_owned)
+        };
+        let entrance = Entrance {
+            password: password.as_deref(),
+            pass: Some(&pass),
+        };
+        let token = match &place {
+            LinkPlace::Named { token, .. } => Some(token.clone()),
+            LinkPlace::BySignIn => name,
+        };
+        let opened = match token {
+            Some(token) => self.sharing.open_link(&token, entrance, client).await,
+            None => Err(LinkRefusal::PasswordNeeded { was_wrong: false }),
+        };
+        let caller = match opened {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let answer = refuse_link(&refusal, &parts.headers);
+                return (refuse_while_sending(&parts, body, answer), None);
+            }
+        };
+        let prefix = match place {
+            LinkPlace::Named { prefix, .. } => prefix,
+            LinkPlace::BySignIn => PUBLIC_WEBDAV.to_owned(),
+        };
+        let request = Request::from_parts(parts, body);
+        let mount = Mount { prefix };
+        let response = self.dav.serve(mount, caller.clone(), request).await;
         (response, Some(caller))
     }
 
@@ -249,6 +317,49 @@ fn mount_prefix(path: &str) -> Option<&str> {
     let rest = path.strip_prefix(FILES_OF_USER)?;
     let user = rest.split('/').next().filter(|user| !user.is_empty())?;
     path.get(..FILES_OF_USER.len() + user.len())
+}
+
+/// Where WebDAV shows what a link leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum LinkPlace {
+    /// Below an address with the token in it.
+    Named { token: String, prefix: String },
+    /// At the address of long ago: the token comes in place of a sign-in name.
+    BySignIn,
+}
+
+impl LinkPlace {
+    fn of(path: &str) -> Option<Self> {
+        if is_below(path, PUBLIC_WEBDAV) {
+            return Some(Self::BySignIn);
+        }
+        let rest = path.strip_prefix(PUBLIC_FILES)?;
+        let token = rest.split('/').next().filter(|token| !token.is_empty())?;
+        let prefix = path.get(..PUBLIC_FILES.len() + token.len())?.to_owned();
+        let token = percent_decode_str(token).decode_utf8().ok()?.into_owned();
+        Some(Self::Named { token, prefix })
+    }
+}
+
+/// Answers somebody for whom a link does not open.
+fn refuse_link(refusal: &LinkRefusal, headers: &HeaderMap) -> Response<Body> {
+    let unavailable = IdentityError::Busy;
+    match refusal {
+        LinkRefusal::Unknown => not_found(),
+        LinkRefusal::TooManyWrong => {
+            let retry_after_seconds = 600;
+            let error = IdentityError::Throttled {
+                retry_after_seconds,
+            };
+            refuse(&error, headers)
+        }
+        LinkRefusal::PasswordNeeded { .. } => refuse(&IdentityError::Unauthenticated, headers),
+        LinkRefusal::Identity(error) => refuse(error, headers),
+        LinkRefusal::Unavailable(error) => {
+            tracing::error!(%error, "a link could not be looked up");
+            refuse(&unavailable, headers)
+        }
+    }
 }
 
 /// Returns whether an address belongs to its caller: `/dav` is everybody's own home.

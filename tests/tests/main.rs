@@ -8,6 +8,7 @@
 //! | `storage` | is what was acknowledged still there after the worst? |
 //! | `abuse` | does bad input leave the server alive, small and silent? |
 //! | `cost` | does anything become slower as folders fill? |
+//! | `sharing` | does everybody see what they were given, and nothing else? |
 //! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
 //! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
@@ -26,5 +27,6 @@ mod dav;
 mod deployment;
 mod nextcloud;
 mod servers;
+mod sharing;
 mod storage;
 mod tidy;

@@ -19,12 +19,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["clock"]),
     ("identity", &["clock", "store"]),
     ("files", &["clock", "store", "identity"]),
+    ("sharing", &["clock", "store", "identity", "files"]),
     ("previews", &["clock", "files"]),
     ("http", &["identity", "files"]),
+    ("web", &["clock", "http", "identity", "files", "sharing"]),
     ("dav", &["clock", "http", "identity", "files", "previews"]),
     (
         "nextcloud",
-        &["clock", "http", "identity", "files", "previews"],
+        &["clock", "http", "identity", "files", "sharing", "previews"],
     ),
     ("jobs", &["clock", "size", "store", "files", "identity"]),
 ];

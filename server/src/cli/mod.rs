@@ -12,6 +12,7 @@ mod check;
 mod collect;
 mod error;
 mod group;
+mod link;
 mod meter;
 mod migrate;
 mod output;
@@ -103,6 +104,9 @@ enum OnGround {
     /// Manages groups of people.
     #[command(subcommand)]
     Group(group::Group),
+    /// Lists and ends links that people have made public.
+    #[command(subcommand)]
+    Link(link::Link),
     /// Shows or sets how much a user or a group may store.
     #[command(subcommand)]
     Quota(quota::Quota),
@@ -133,6 +137,7 @@ impl OnGround {
             Self::User(_)
             | Self::Token(_)
             | Self::Group(_)
+            | Self::Link(_)
             | Self::Quota(_)
             | Self::Backup(_)
             | Self::Check(_)
@@ -146,6 +151,7 @@ impl OnGround {
             Self::User(command) => command.run(context, ground).await?,
             Self::Token(command) => command.run(ground).await?,
             Self::Group(command) => command.run(context, ground).await?,
+            Self::Link(command) => command.run(ground).await?,
             Self::Quota(command) => command.run(context, ground).await?,
             Self::Backup(command) => command.run(context, ground).await?,
             Self::Gc(command) => command.run(context, ground).await?,

@@ -173,6 +173,8 @@ async fn run(context: Context) -> Result<(), CliError> {
         identity: Arc::clone(&app.ground.identity),
         dav: Arc::clone(&app.dav),
         nextcloud: Arc::clone(&app.nextcloud),
+        web: Arc::clone(&app.web),
+        sharing: Arc::clone(&app.sharing),
         metadata,
         proxies: TrustedProxies::new(settings.general.trusted_proxies.0.clone()),
         public_url,

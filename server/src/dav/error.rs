@@ -66,6 +66,9 @@ pub(crate) enum DavError {
     /// The library refused what it was handed.
     #[error("the request was refused")]
     Library(StatusCode),
+    /// Something else than to send a file, where only that is allowed.
+    #[error("only files can be sent here")]
+    OnlyPut,
     /// An extended MKCOL that asks for another kind of collection.
     #[error("only plain collections can be made")]
     ResourceType,
@@ -103,6 +106,7 @@ impl DavError {
             Self::DepthRefused | Self::ResourceType => StatusCode::FORBIDDEN,
             Self::TokenElsewhere(status) | Self::Library(status) => *status,
             Self::LockConflict(_) => StatusCode::LOCKED,
+            Self::OnlyPut => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 
@@ -238,6 +242,10 @@ impl DavError {
             Self::DepthRefused => fixed(
                 "Everything below cannot be listed at once; list one folder at a time.",
                 "Toute l’arborescence ne peut pas être listée d’un coup ; listez un dossier à la fois.",
+            ),
+            Self::OnlyPut => fixed(
+                "Files can only be sent here, not seen or changed.",
+                "On ne peut ici que déposer des fichiers, ni les voir ni les modifier.",
             ),
             Self::TokenElsewhere(_) => fixed(
                 "This lock does not exist here, or belongs to somebody else.",

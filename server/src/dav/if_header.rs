@@ -40,6 +40,7 @@ pub fn parse_if(text: &str, mount: &Mount, path: &NodePath) -> Result<Vec<Condit
         } else if let Some(after) = rest.strip_prefix('(') {
             let (conditions, after) = parse_list(after)?;
             lists.push(ConditionList {
+                root: None,
                 path: about.clone(),
                 conditions,
             });
@@ -135,6 +136,7 @@ mod tests {
 
     fn list(path: Option<&str>, conditions: Vec<Condition>) -> ConditionList {
         ConditionList {
+            root: None,
             path: path.map(|path| NodePath::parse(path).unwrap()),
             conditions,
         }

@@ -22,6 +22,7 @@
 mod answer;
 mod areas;
 mod arrange;
+mod drop;
 mod error;
 mod find;
 mod get;
@@ -179,6 +180,9 @@ impl Dav {
         headers: &HeaderMap,
         body: &mut RequestBody,
     ) -> Result<Response<Body>, DavError> {
+        if drop::is_for(&asked.caller) {
+            return drop::serve(self, asked, headers, body).await;
+        }
         match &asked.request.verb {
             Verb::Options => library::options(self, &asked).await,
             Verb::Get => get::get(self, &asked, headers, false).await,

@@ -8,8 +8,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use nuage_shared::node_path::NodePath;
-
 use crate::dav::Dav;
 use crate::dav::mount::Mount;
 use crate::dav::mount::push_segment;
@@ -18,11 +16,16 @@ use crate::dav::xml::Wanted;
 use crate::dav::xml::XmlName;
 use crate::dav::xml::push_escaped;
 use crate::files::Entry;
+use crate::files::Listing;
 use crate::files::ListingWants;
 use crate::files::Lock;
 use crate::files::LockKind;
+use crate::files::Permissions;
 use crate::files::QuotaState;
+use crate::files::Reason;
 use crate::files::Rights;
+use crate::files::Shown;
+use crate::files::Source;
 use crate::files::Timestamp;
 use crate::http::download::content_type_of;
 use crate::identity::Caller;
@@ -185,7 +188,7 @@ fn column_of(name: &XmlName) -> Option<&'static Column> {
 }
 
 /// What is the same for every node of one answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Facts {
     /// Ends every `oc:id`.
     pub(crate) instance: String,
@@ -197,8 +200,10 @@ pub(crate) struct Facts {
     pub(crate) fingerprint: String,
     /// Which files have a preview; a client then asks for it.
     pub(crate) previewed: Arc<Kinds>,
-    /// What the caller may do.
+    /// What the caller may do, where a node is no mount that says it itself.
     pub(crate) rights: Rights,
+    /// What the caller's credential allows at most.
+    pub(crate) allowed: Permissions,
     /// The space's quota, where the selection needs it.
     pub(crate) quota: Option<QuotaState>,
     /// The URL prefix of the mount.
@@ -208,20 +213,82 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Gathers them for an answer about a path of a caller's files; the quota is added where it is wanted.
-    pub(crate) fn of(dav: &Dav, caller: &Caller, mount: &Mount, path: &NodePath) -> Self {
+    /// Gathers them for an answer about some of a caller's files; the quota is added where it is wanted.
+    pub(crate) fn of(dav: &Dav, caller: &Caller, mount: &Mount, place: (Rights, Shown)) -> Self {
+        let (rights, owner) = place;
         Self {
             instance: dav.settings.instance.clone(),
-            owner: caller.name.to_string(),
+            owner: owner.name,
+            owner_shown: owner.display_name,
             fingerprint: dav.settings.fingerprint.clone(),
             previewed: Arc::clone(&dav.settings.previewed),
-            owner_shown: caller.display_name.to_string(),
-            rights: dav.files.rights(caller, path),
+            rights,
+            allowed: if caller.is_read_only {
+                Permissions::READ
+            } else {
+                Permissions::ALL
+            },
             quota: None,
             prefix: mount.prefix.clone(),
             now: dav.files.now(),
         }
     }
+
+    /// Returns the facts of a listing further down.
+    pub(crate) fn below(&self, listing: &Listing) -> Self {
+        Self {
+            rights: listing.rights.clone(),
+            owner: listing.owner.name.clone(),
+            owner_shown: listing.owner.display_name.clone(),
+            quota: listing.quota,
+            ..self.clone()
+        }
+    }
+
+    /// Returns what the caller may do with a node, and how it came to them.
+    fn standing(&self, entry: &Entry) -> Standing {
+        match &entry.mount {
+            None => Standing {
+                permissions: self.rights.permissions,
+                may_download: self.rights.may_download,
+                is_root: false,
+                kind: match &self.rights.reason {
+                    Reason::Given { .. } => MountKind::Shared,
+                    Reason::Member { .. } => MountKind::Group,
+                    Reason::Owner | Reason::ReadOnlyPassword | Reason::Link => MountKind::None,
+                },
+            },
+            Some(mount) => Standing {
+                permissions: mount.permissions.and(self.allowed),
+                may_download: mount.may_download,
+                is_root: self.allowed == Permissions::ALL,
+                kind: match mount.source {
+                    Source::Shares(_) => MountKind::Shared,
+                    Source::Team(..) => MountKind::Group,
+                },
+            },
+        }
+    }
+}
+
+/// How a node came to whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MountKind {
+    /// It lies in their home.
+    None,
+    /// Somebody shared it, or something above it.
+    Shared,
+    /// It lies in a group's space.
+    Group,
+}
+
+/// What somebody may do with a node.
+struct Standing {
+    permissions: Permissions,
+    may_download: bool,
+    /// It is a mount that its receiver may place and leave.
+    is_root: bool,
+    kind: MountKind,
 }
 
 /// The properties of an answer, compiled from the request.
@@ -295,6 +362,7 @@ impl Selection {
             quota: self.wants_quota(),
             favorites_of: Some(caller.user).filter(|_| self.has(&[Live::Favorite])),
             tags: self.has(&[Live::Tags, Live::SystemTags]),
+            share_kinds: self.has(&[Live::ShareTypes]),
         }
     }
 
@@ -442,7 +510,17 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
     let is_folder = node.is_folder();
     match live {
         Live::ResourceType if is_folder => out.push_str("<d:collection/>"),
-        Live::ResourceType | Live::ShareTypes | Live::MountType => {}
+        Live::ResourceType => {}
+        Live::ShareTypes => {
+            for kind in &entry.share_kinds {
+                push_number(out, format_args!("<oc:share-type>{kind}</oc:share-type>"));
+            }
+        }
+        Live::MountType => out.push_str(match facts.standing(entry).kind {
+            MountKind::None => "",
+            MountKind::Shared => "shared",
+            MountKind::Group => "group",
+        }),
         Live::ContentLength | Live::ContentType if is_folder => return false,
         Live::ContentLength | Live::Size => push_number(out, node.size_bytes),
         Live::ContentType => out.push_str(&content_type_of(&node.name)),
@@ -451,10 +529,10 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         }
         Live::Etag => {
             out.push_str("&quot;");
-            out.push_str(&node.etag());
+            out.push_str(&entry.etag());
             out.push_str("&quot;");
         }
-        Live::DisplayName if node.parent.is_none() => push_escaped(out, &facts.owner_shown),
+        Live::DisplayName if is_home(entry) => push_escaped(out, &facts.owner_shown),
         Live::DisplayName => push_escaped(out, &node.name),
         Live::CreationDate => match jiff::Timestamp::from_second(node.ctime.seconds()) {
             Ok(created) => push_number(out, created),
@@ -471,7 +549,7 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         }
         Live::Id => push_number(out, format_args!("{:08}{}", node.id.0, facts.instance)),
         Live::FileId => push_number(out, node.id.0),
-        Live::Permissions => out.push_str(permissions(is_folder, facts.rights)),
+        Live::Permissions => push_letters(out, is_folder, &facts.standing(entry)),
         Live::Checksums => match &entry.checksum {
             Some(checksum) => {
                 out.push_str("<oc:checksum>");
@@ -480,10 +558,23 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
             }
             None => return false,
         },
-        Live::OwnerId => push_escaped(out, &facts.owner),
-        Live::OwnerDisplayName => push_escaped(out, &facts.owner_shown),
-        Live::DataFingerprint if node.parent.is_none() => out.push_str(&facts.fingerprint),
-        Live::IsMountRoot => out.push_str("false"),
+        Live::OwnerId => push_escaped(
+            out,
+            entry.mount.as_ref().map_or(&facts.owner, |m| &m.owner.name),
+        ),
+        Live::OwnerDisplayName => push_escaped(
+            out,
+            entry
+                .mount
+                .as_ref()
+                .map_or(&facts.owner_shown, |m| &m.owner.display_name),
+        ),
+        Live::DataFingerprint if is_home(entry) => out.push_str(&facts.fingerprint),
+        Live::IsMountRoot => out.push_str(if entry.mount.is_some() {
+            "true"
+        } else {
+            "false"
+        }),
         Live::HasPreview => {
             out.push_str(if !is_folder && facts.previewed.may_have(&node.name) {
                 "true"
@@ -498,13 +589,34 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
         Live::Tags => push_tags(out, "oc:tag", &entry.tags),
         Live::SystemTags => push_tags(out, "nc:system-tag", &entry.tags),
         Live::Comments | Live::IsEncrypted => out.push('0'),
-        Live::SharePermissions => push_number(out, share_permissions(is_folder, facts.rights)),
-        Live::ShareRights => out.push_str(if facts.rights.may_change {
-            "[&quot;share&quot;,&quot;read&quot;,&quot;write&quot;]"
+        Live::SharePermissions => {
+            let permissions = facts.standing(entry).permissions;
+            // A file can neither be created in nor deleted from.
+            let of_folders = Permissions::CREATE.or(Permissions::DELETE);
+            let shown = if is_folder {
+                permissions
+            } else {
+                permissions.without(of_folders)
+            };
+            push_number(out, shown.bits());
+        }
+        Live::ShareRights => {
+            let permissions = facts.standing(entry).permissions;
+            let words = [
+                (Permissions::SHARE, "&quot;share&quot;"),
+                (Permissions::READ, "&quot;read&quot;"),
+                (Permissions::UPDATE, "&quot;write&quot;"),
+            ];
+            let words = words.iter().filter(|(needed, _)| permissions.has(*needed));
+            let words: Vec<&str> = words.map(|(_, word)| *word).collect();
+            push_number(out, format_args!("[{}]", words.join(",")));
+        }
+        Live::ShareAttributes => out.push_str(if facts.standing(entry).may_download {
+            "[]"
         } else {
-            "[&quot;read&quot;]"
+            "[{&quot;scope&quot;:&quot;permissions&quot;,&quot;key&quot;:&quot;download&quot;,\
+             &quot;value&quot;:false}]"
         }),
-        Live::ShareAttributes => out.push_str("[]"),
         Live::Locked
         | Live::LockOwner
         | Live::LockOwnerShown
@@ -593,24 +705,42 @@ fn push_tags(out: &mut String, tag: &str, names: &[String]) {
     }
 }
 
-/// Returns what a node may be shared with, as a sum: 1 read, 2 change, 4 create, 8 delete, 16 share.
-fn share_permissions(is_folder: bool, rights: Rights) -> u8 {
-    match (rights.may_change, is_folder) {
-        (true, true) => 31,
-        (true, false) => 19,
-        (false, _) => 1,
-    }
+/// Returns whether an entry is the root of the caller's own home.
+fn is_home(entry: &Entry) -> bool {
+    entry.node.parent.is_none() && entry.mount.is_none()
 }
 
-/// Returns rights in the letters of sync clients: Reshare, Get, Delete, reName, moVe, Write,
-/// Create files, maKe folders.
-fn permissions(is_folder: bool, rights: Rights) -> &'static str {
-    match (rights.may_change, is_folder) {
-        (true, true) => "RGDNVCK",
-        (true, false) => "RGDNVW",
-        (false, _) if rights.may_read => "G",
-        (false, _) => "",
-    }
+/// Writes rights in the letters of sync clients: Shared, Reshare, Mounted, Get, Delete, reName, moVe, Write,
+/// Create files, maKe folders. Whoever was given something may place and leave it whatever its rights.
+fn push_letters(out: &mut String, is_folder: bool, standing: &Standing) {
+    let may = |needed| standing.permissions.has(needed);
+    let is_given = standing.kind == MountKind::Shared;
+    let is_group = standing.kind == MountKind::Group;
+    let letters = [
+        ('S', is_given),
+        ('R', may(Permissions::SHARE)),
+        ('M', is_group),
+        ('G', may(Permissions::READ) && standing.may_download),
+        (
+            'D',
+            if standing.is_root {
+                is_given
+            } else {
+                may(Permissions::DELETE)
+            },
+        ),
+        ('N', may(Permissions::UPDATE) || standing.is_root),
+        ('V', may(Permissions::DELETE) || standing.is_root),
+        ('W', !is_folder && may(Permissions::UPDATE)),
+        ('C', is_folder && may(Permissions::CREATE)),
+        ('K', is_folder && may(Permissions::CREATE)),
+    ];
+    out.extend(
+        letters
+            .iter()
+            .filter(|(_, is_so)| *is_so)
+            .map(|(letter, _)| letter),
+    );
 }
 
 /// Writes an activelock element (RFC 4918 section 14.1).
@@ -658,32 +788,30 @@ mod tests {
 
     fn entry(kind: NodeKind) -> Entry {
         let time = Timestamp::from_seconds(1_795_451_296);
+        let node = Node {
+            id: NodeId(42),
+            space: SpaceId(1),
+            parent: Some(NodeId(1)),
+            name: "a & b.txt".to_owned(),
+            kind,
+            seq: 9,
+            tree_seq: 9,
+            content: None,
+            size_bytes: 7,
+            tree_files: 1,
+            rev: 3,
+            mtime: time,
+            ctime: time,
+            flags: 0,
+        };
         Entry {
-            node: Node {
-                id: NodeId(42),
-                space: SpaceId(1),
-                parent: Some(NodeId(1)),
-                name: "a & b.txt".to_owned(),
-                kind,
-                seq: 9,
-                tree_seq: 9,
-                content: None,
-                size_bytes: 7,
-                tree_files: 1,
-                rev: 3,
-                mtime: time,
-                ctime: time,
-                flags: 0,
-            },
             checksum: Some("SHA1:00".to_owned()),
             properties: vec![Property {
                 namespace: "urn:x".to_owned(),
                 name: "mark".to_owned(),
                 xml: "<mark xmlns=\"urn:x\">1</mark>".to_owned(),
             }],
-            locks: Vec::new(),
-            is_favorite: false,
-            tags: Vec::new(),
+            ..Entry::bare(node)
         }
     }
 
@@ -695,11 +823,12 @@ mod tests {
             fingerprint: String::new(),
             previewed: Arc::default(),
             rights: Rights {
-                may_read: true,
-                may_change: true,
+                permissions: Permissions::ALL,
+                may_download: true,
                 may_read_space: true,
-                reason: "",
+                reason: Reason::Owner,
             },
+            allowed: Permissions::ALL,
             quota: Some(QuotaState {
                 used_bytes: 3,
                 quota_bytes: Some(10),

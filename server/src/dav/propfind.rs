@@ -94,7 +94,6 @@ struct Walk {
     files: Arc<Files>,
     caller: Caller,
     selection: Selection,
-    facts: Facts,
     is_deep: bool,
     open: Vec<Folder>,
     out: String,
@@ -103,6 +102,7 @@ struct Walk {
 /// A folder whose children are being written.
 struct Folder {
     listing: Listing,
+    facts: Facts,
     path: NodePath,
     /// Its href, with the slash.
     href: String,
@@ -112,9 +112,10 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(listing: Listing, path: NodePath, href: String) -> Self {
+    fn new(listing: Listing, facts: Facts, path: NodePath, href: String) -> Self {
         Self {
             listing,
+            facts,
             path,
             href,
             page: Vec::new().into_iter(),
@@ -137,9 +138,10 @@ impl Walk {
         let listing = files
             .list(caller, path, selection.wants(caller), has_children)
             .await?;
+        let place = (listing.rights.clone(), listing.owner.clone());
         let facts = Facts {
             quota: listing.quota,
-            ..Facts::of(dav, caller, &asked.mount, path)
+            ..Facts::of(dav, caller, &asked.mount, place)
         };
         let is_folder = listing.entry.node.is_folder();
         let href = asked.mount.href(path, is_folder);
@@ -147,7 +149,7 @@ impl Walk {
         out.push_str(MULTISTATUS);
         selection.write(&mut out, &href, &listing.entry, &facts);
         let open = if has_children && is_folder {
-            vec![Folder::new(listing, path.clone(), href)]
+            vec![Folder::new(listing, facts, path.clone(), href)]
         } else {
             Vec::new()
         };
@@ -155,7 +157,6 @@ impl Walk {
             files: Arc::clone(files),
             caller: caller.clone(),
             selection,
-            facts,
             is_deep: depth == Depth::Infinity,
             open,
             out,
@@ -172,7 +173,7 @@ impl Walk {
                     folder.href.push('/');
                 }
                 self.selection
-                    .write(&mut self.out, &folder.href, &entry, &self.facts);
+                    .write(&mut self.out, &folder.href, &entry, &folder.facts);
                 folder.href.truncate(href_length);
                 if self.is_deep && entry.node.is_folder() {
                     folder.pending.extend(NodeName::parse(&entry.node.name));
@@ -220,7 +221,10 @@ impl Walk {
             .list(caller, &path, selection.wants(caller), true)
             .await
         {
-            Ok(listing) => Ok(Some(Folder::new(listing, path, href))),
+            Ok(listing) => {
+                let facts = above.facts.below(&listing);
+                Ok(Some(Folder::new(listing, facts, path, href)))
+            }
             Err(FilesError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

@@ -20,6 +20,7 @@ use crate::dav::created_or_replaced;
 use crate::dav::error::DavError;
 use crate::dav::request::PutHead;
 use crate::dav::request::RequestFault;
+use crate::files::Upload;
 use crate::files::UploadRequest;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -34,6 +35,20 @@ pub(crate) async fn put(
     head: &PutHead,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, DavError> {
+    let committed = receive(dav, asked, head, body).await?.finish().await?;
+    let mut response = created_or_replaced(committed.created);
+    dav.put_identity(&mut response, &committed.node);
+    head.accept_times(&mut response);
+    Ok(response)
+}
+
+/// Takes the body of a PUT in, up to its last byte.
+pub(crate) async fn receive(
+    dav: &Dav,
+    asked: &Asked,
+    head: &PutHead,
+    body: &mut RequestBody,
+) -> Result<Upload, DavError> {
     let declared_bytes = declared_length(body.size_hint().exact(), head.announced_bytes)?;
     let request = UploadRequest {
         path: asked.request.path.clone(),
@@ -65,11 +80,7 @@ pub(crate) async fn put(
             upload.write(bytes).await?;
         }
     }
-    let committed = upload.finish().await?;
-    let mut response = created_or_replaced(committed.created);
-    dav.put_identity(&mut response, &committed.node);
-    head.accept_times(&mut response);
-    Ok(response)
+    Ok(upload)
 }
 
 impl PutHead {

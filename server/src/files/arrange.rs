@@ -7,12 +7,20 @@ use crate::files::Files;
 use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
+use crate::files::permissions::Located;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
 use crate::store::metadata::copy::Copy;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreError;
 use crate::store::metadata::marks::MarkFavorite;
+use crate::store::metadata::mounts::LeaveMount;
+use crate::store::metadata::mounts::PlaceMount;
+use crate::store::metadata::mounts::Source;
+use crate::store::metadata::nodes::Change;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::PropertyPatch;
 use crate::store::metadata::tree::Delete;
 use crate::store::metadata::tree::MakeFolder;
@@ -40,15 +48,19 @@ impl Files {
         patches: Vec<PropertyPatch>,
         precondition: &Precondition,
     ) -> FilesResult<Node> {
-        let change = self.permit_change(caller, path)?;
+        let (located, change) = self.changeable_or_mount(caller, path).await?;
+        if located.is_mount_itself() {
+            return Err(FilesError::AlreadyExists { path: path.clone() });
+        }
         let make = MakeFolder {
             change,
-            path: path.clone(),
+            path: located.path.clone(),
             patches,
             bytes_max: self.settings.property_bytes_max,
-            precondition: precondition.clone(),
+            precondition: located.conditions(precondition),
         };
-        let written = self.metadata.write(make).await.map_err(at(path))?;
+        let written = self.metadata.write(make).await;
+        let written = written.map_err(located.failure())?;
         written.ok_or_else(|| FilesError::PropertiesTooLarge { path: path.clone() })
     }
 
@@ -78,7 +90,8 @@ impl Files {
 
     /// Moves or renames a node in one step, replacing the target if `overwrite`.
     ///
-    /// A file that replaces a file takes over its versions, locks and shares.
+    /// A file that replaces a file takes over its versions, locks and shares; in another space, the target
+    /// keeps them and takes the content. A mount is moved within the caller's home alone.
     pub async fn move_node(
         &self,
         caller: &Caller,
@@ -87,18 +100,116 @@ impl Files {
         overwrite: bool,
         precondition: &Precondition,
     ) -> FilesResult<Committed> {
-        let change = self.permit_change(caller, from)?;
-        self.permit_change(caller, to)?;
-        let (from, to) = (from.clone(), to.clone());
-        let precondition = precondition.clone();
+        let (source, left) = self.changeable_or_mount(caller, from).await?;
+        if source.is_mount_itself() {
+            return self
+                .move_mount(caller, (&source, to), overwrite, precondition)
+                .await;
+        }
+        if source.is_given_itself() {
+            return Err(FilesError::NotPermitted { path: from.clone() });
+        }
+        let (target, change) = self.changeable(caller, to).await?;
+        if target.is_mount_itself() {
+            return self
+                .move_onto_mount(caller, (from, to), overwrite, precondition)
+                .await;
+        }
         let operation = Move {
+            source: left,
             change,
-            from: from.clone(),
-            to,
+            from: source.path.clone(),
+            to: target.path.clone(),
             overwrite,
-            precondition,
+            precondition: source.conditions(precondition),
         };
-        self.metadata.write(operation).await.map_err(at(&from))
+        let moved = self.metadata.write(operation).await;
+        moved.map_err(both(&source, &target))
+    }
+
+    /// Returns where something lies that may be moved: the caller may change it, or it is a mount.
+    async fn changeable_or_mount(
+        &self,
+        caller: &Caller,
+        path: &NodePath,
+    ) -> FilesResult<(Located, Change)> {
+        let located = self.locate(caller, path).await?;
+        if located.is_mount_itself() && !caller.is_read_only {
+            let change = self.change(caller, &located);
+            return Ok((located, change));
+        }
+        self.changeable(caller, path).await
+    }
+
+    /// Gives a mount another place in its receiver's home; nobody else sees that.
+    async fn move_mount(
+        &self,
+        caller: &Caller,
+        (source, to): (&Located, &NodePath),
+        overwrite: bool,
+        precondition: &Precondition,
+    ) -> FilesResult<Committed> {
+        let target = self.locate(caller, to).await?;
+        if target.mount.is_some() {
+            return Err(FilesError::NotPermitted { path: to.clone() });
+        }
+        let from = &source.asked;
+        self.check(caller, from, precondition).await?;
+        let old = match self.find_at(&target).await {
+            Ok(old) => Some(old),
+            Err(FilesError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if old.is_some() && !overwrite {
+            return Err(FilesError::PreconditionFailed { path: to.clone() });
+        }
+        let mut conditions = Precondition::default();
+        conditions.lists.clone_from(&precondition.lists);
+        if old.is_some() {
+            self.delete(caller, to, &conditions).await?;
+        }
+        let mut node = self.find_at(source).await?;
+        let place = PlaceMount {
+            account: caller.user,
+            home: caller.home,
+            node: node.id,
+            path: to.clone(),
+        };
+        self.metadata.write(place).await.map_err(at(to))?;
+        if let Some(name) = to.name() {
+            name.as_str().clone_into(&mut node.name);
+        }
+        Ok(Committed {
+            node,
+            created: old.is_none(),
+        })
+    }
+
+    /// Makes a file the content of a file that the caller was given, which stays where it is.
+    async fn move_onto_mount(
+        &self,
+        caller: &Caller,
+        (from, to): (&NodePath, &NodePath),
+        overwrite: bool,
+        precondition: &Precondition,
+    ) -> FilesResult<Committed> {
+        let (source, left) = self.changeable(caller, from).await?;
+        let may_leave = source.rights.may(Permissions::DELETE);
+        if self.find(caller, from).await?.is_folder() || !may_leave {
+            return Err(FilesError::NotPermitted { path: to.clone() });
+        }
+        let copied = self
+            .copy_node(caller, from, to, overwrite, false, precondition)
+            .await?;
+        let delete = Delete {
+            change: left,
+            path: source.path.clone(),
+            for_good: false,
+            precondition: source.conditions(precondition),
+        };
+        let deleted = self.metadata.write(delete).await;
+        deleted.map_err(source.failure())?;
+        Ok(copied)
     }
 
     /// Copies a node (with everything below unless `shallow`) without copying content.
@@ -111,37 +222,67 @@ impl Files {
         shallow: bool,
         precondition: &Precondition,
     ) -> FilesResult<Committed> {
-        Self::permit_reading(caller, from)?;
-        let change = self.permit_change(caller, to)?;
-        let (from, to) = (from.clone(), to.clone());
-        let precondition = precondition.clone();
+        let source = self.readable(caller, from).await?;
+        if !source.rights.may_download {
+            return Err(FilesError::NotPermitted { path: from.clone() });
+        }
+        let (target, change) = self.changeable(caller, to).await?;
         let operation = Copy {
+            source: self.change(caller, &source),
             change,
-            from: from.clone(),
-            to,
+            from: source.path.clone(),
+            to: target.path.clone(),
             overwrite,
             shallow,
-            precondition,
+            precondition: source.conditions(precondition),
         };
-        self.metadata.write(operation).await.map_err(at(&from))
+        let copied = self.metadata.write(operation).await;
+        copied.map_err(both(&source, &target))
     }
 
-    /// Moves a node, with everything below, to the trash.
+    /// Moves a node, with everything below, to the trash of its space; a mount is left.
     pub async fn delete(
         &self,
         caller: &Caller,
         path: &NodePath,
         precondition: &Precondition,
     ) -> FilesResult<()> {
-        let change = self.permit_change(caller, path)?;
-        let (path, precondition) = (path.clone(), precondition.clone());
+        let (located, change) = self.changeable_or_mount(caller, path).await?;
+        if located.is_mount_itself() {
+            self.check(caller, path, precondition).await?;
+            return self.leave(caller, &located).await;
+        }
+        if located.is_given_itself() {
+            return Err(FilesError::NotPermitted { path: path.clone() });
+        }
         let delete = Delete {
             change,
-            path: path.clone(),
+            path: located.path.clone(),
             for_good: false,
-            precondition,
+            precondition: located.conditions(precondition),
         };
-        self.metadata.write(delete).await.map_err(at(&path))
+        let deleted = self.metadata.write(delete).await;
+        deleted.map_err(located.failure())
+    }
+
+    /// Leaves what the caller was given. The space of a group is not left while one belongs to the group.
+    pub(crate) async fn leave(&self, caller: &Caller, located: &Located) -> FilesResult<()> {
+        let path = &located.asked;
+        let refused = || FilesError::NotPermitted { path: path.clone() };
+        let mount = located.mount.as_ref().ok_or_else(refused)?;
+        if matches!(mount.source, Source::Team(..)) {
+            return Err(refused());
+        }
+        let leave = LeaveMount {
+            account: caller.user,
+            node: mount.node.id,
+            name: mount
+                .path
+                .name()
+                .map_or_else(String::new, |name| name.as_str().to_owned()),
+            now: self.clock.now(),
+        };
+        self.metadata.write(leave).await.map_err(at(path))
     }
 
     /// Changes properties: all or none.
@@ -160,25 +301,28 @@ impl Files {
             change.modified_at,
             change.patches.as_slice(),
         ) {
-            let space = Self::permit_reading(caller, path)?;
+            let located = self.readable(caller, path).await?;
+            Self::home_of(caller)?;
             let mark = MarkFavorite {
-                change: self.change(caller, space),
-                path: path.clone(),
+                change: self.change(caller, &located),
+                path: located.path.clone(),
                 is_favorite,
-                precondition: precondition.clone(),
+                precondition: located.conditions(precondition),
             };
             return self.metadata.write(mark).await.map_err(at(path));
         }
+        let (located, made) = self.changeable(caller, path).await?;
         let operation = PatchProperties {
-            change: self.permit_change(caller, path)?,
-            path: path.clone(),
+            change: made,
+            path: located.path.clone(),
             patches: change.patches,
             modified_at: change.modified_at,
             favorite: change.favorite,
             bytes_max: self.settings.property_bytes_max,
-            precondition: precondition.clone(),
+            precondition: located.conditions(precondition),
         };
-        if self.metadata.write(operation).await.map_err(at(path))? {
+        let patched = self.metadata.write(operation).await;
+        if patched.map_err(located.failure())? {
             Ok(())
         } else {
             Err(FilesError::PropertiesTooLarge { path: path.clone() })
@@ -193,14 +337,36 @@ impl Files {
         modified_at: Timestamp,
         precondition: &Precondition,
     ) -> FilesResult<Node> {
-        let change = self.permit_change(caller, path)?;
-        let (path, precondition) = (path.clone(), precondition.clone());
+        let (located, change) = self.changeable(caller, path).await?;
         let touch = Touch {
             change,
-            path: path.clone(),
+            path: located.path.clone(),
             modified_at,
-            precondition,
+            precondition: located.conditions(precondition),
         };
-        self.metadata.write(touch).await.map_err(at(&path))
+        let touched = self.metadata.write(touch).await;
+        touched.map_err(located.failure())
+    }
+}
+
+/// Turns what the store says of a move or copy into what the caller is told: a lock is at the target, unless its
+/// path can only be one of the source.
+fn both<E: Into<StoreError>>(source: &Located, target: &Located) -> impl FnOnce(E) -> FilesError {
+    let at_source = source.failure();
+    let at_target = target.failure();
+    let place = (source.path.clone(), target.path.clone());
+    move |error| {
+        let error = error.into();
+        let is_at_target = match &error {
+            StoreError::Refused(Refusal::Locked { path, .. }) => {
+                path.is_within(&place.1) || !path.is_within(&place.0)
+            }
+            _ => false,
+        };
+        if is_at_target {
+            at_target(error)
+        } else {
+            at_source(error)
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Looking: find a node, list a folder, read properties.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use nuage_shared::node_path::NodePath;
@@ -9,27 +10,33 @@ use crate::files::Files;
 use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
+use crate::files::permissions::Located;
+use crate::files::permissions::Rights;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
 use crate::identity::Quota;
+use crate::identity::Scope;
 use crate::identity::SpaceUse;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::browse::FindNode;
-use crate::store::metadata::browse::FindPath;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
 use crate::store::metadata::browse::OpenListing;
 use crate::store::metadata::browse::PAGE_NODES;
 use crate::store::metadata::changes::Watcher;
 use crate::store::metadata::locks::CheckPrecondition;
+use crate::store::metadata::mounts::Mount;
 use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::Property;
 use crate::store::metadata::records::QuotaState;
-use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::shares::FindPaths;
+use crate::store::metadata::shares::ListSharedBy;
+use crate::store::metadata::shares::Shown;
 
 /// A node and, page by page, its children.
 #[derive(Debug)]
@@ -38,11 +45,20 @@ pub struct Listing {
     pub entry: Entry,
     /// The quota of its space, where it was asked for.
     pub quota: Option<QuotaState>,
+    /// What the caller may do with what is listed, and why; for mounts among it, they say it themselves.
+    pub rights: Rights,
+    /// Whose it is.
+    pub owner: Shown,
     metadata: Arc<MetadataStore>,
-    path: NodePath,
-    space: SpaceId,
+    located: Located,
     wants: ListingWants,
     deep_locks: Vec<Lock>,
+    /// Mounts among the children, in order.
+    mounted: Vec<Entry>,
+    /// For children that lead to mounts further down.
+    marks: HashMap<String, u64>,
+    /// How the caller shared nodes.
+    shared: HashMap<NodeId, Vec<u8>>,
     now: Timestamp,
     next: Next,
 }
@@ -53,6 +69,8 @@ enum Next {
     Ready(Vec<Entry>),
     /// What follows this child.
     After(NodeId),
+    /// What is mounted there; it comes last.
+    Mounts,
     /// Nothing.
     End,
 }
@@ -62,43 +80,103 @@ impl Listing {
     ///
     /// An error must end the answer visibly: it never means "no more".
     pub async fn next_page(&mut self) -> FilesResult<Vec<Entry>> {
-        let page = match std::mem::replace(&mut self.next, Next::End) {
+        let mut page = match std::mem::replace(&mut self.next, Next::End) {
             Next::End => return Ok(Vec::new()),
             Next::Ready(page) => page,
+            Next::Mounts => return Ok(std::mem::take(&mut self.mounted)),
             Next::After(after) => {
                 let list = ListChildren {
-                    space: self.space,
+                    space: self.located.root.space,
                     folder: self.entry.node.id,
-                    path: self.path.clone(),
+                    path: self.located.path.clone(),
                     after,
                     wants: self.wants,
                     deep_locks: self.deep_locks.clone(),
                     now: self.now,
                 };
-                self.metadata.read(list).await.map_err(at(&self.path))?
+                let page = self.metadata.read(list).await;
+                page.map_err(self.located.failure())?
             }
         };
-        if let Some(last) = page.last().filter(|_| page.len() >= PAGE_NODES) {
-            self.next = Next::After(last.node.id);
+        self.next = match page.last().filter(|_| page.len() >= PAGE_NODES) {
+            Some(last) => Next::After(last.node.id),
+            None => Next::Mounts,
+        };
+        if page.is_empty() {
+            return Ok(std::mem::take(&mut self.mounted));
+        }
+        for entry in &mut page {
+            self.located.show_locks(&mut entry.locks);
+            if entry.node.is_folder() {
+                entry.mounts_mark = self.marks.get(&entry.node.name).copied();
+            }
+            if let Some(kinds) = self.shared.get(&entry.node.id) {
+                entry.share_kinds.clone_from(kinds);
+            }
         }
         Ok(page)
     }
 }
 
+/// Returns what stands for mounts in the ETag of a folder above them.
+fn mark_of<'m>(mounts: impl Iterator<Item = &'m Mount>) -> Option<u64> {
+    let mut hasher = blake3::Hasher::new();
+    let mut any = false;
+    for mount in mounts {
+        any = true;
+        let node = &mount.node;
+        let permissions = mount.permissions.bits();
+        for number in [
+            node.id.0,
+            node.space.0,
+            node.tree_seq,
+            node.rev,
+            permissions,
+        ] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.update(mount.path.to_string().as_bytes());
+        hasher.update(b"/");
+    }
+    let mut mark = [0; 8];
+    hasher.finalize_xof().fill(&mut mark);
+    any.then(|| u64::from_le_bytes(mark))
+}
+
 impl Files {
-    /// Returns the node at a path.
+    /// Returns the node at a path; a mount is called as it is where it appears.
     pub async fn find(&self, caller: &Caller, path: &NodePath) -> FilesResult<Node> {
-        let space = Self::permit_reading(caller, path)?;
-        let found = self
-            .metadata
-            .read(FindNode {
-                space,
-                path: path.clone(),
-            })
-            .await;
-        found
-            .map_err(at(path))?
-            .ok_or_else(|| FilesError::NotFound { path: path.clone() })
+        let located = self.readable(caller, path).await?;
+        self.find_at(&located).await
+    }
+
+    /// Returns the node that a path led to.
+    pub(crate) async fn find_at(&self, located: &Located) -> FilesResult<Node> {
+        let find = FindNode {
+            root: located.root,
+            path: located.path.clone(),
+        };
+        let found = self.metadata.read(find).await;
+        let found = found.map_err(located.failure())?;
+        let mut node = found.ok_or_else(|| FilesError::NotFound {
+            path: located.asked.clone(),
+        })?;
+        if let Some(name) = located.asked.name().filter(|_| located.is_mount_itself()) {
+            name.as_str().clone_into(&mut node.name);
+        }
+        Ok(node)
+    }
+
+    /// Returns what the caller may do with what is at a path, why, and whose it is.
+    pub async fn rights(&self, caller: &Caller, path: &NodePath) -> FilesResult<(Rights, Shown)> {
+        let located = self.locate(caller, path).await?;
+        let owner = owner_of(caller, &located);
+        Ok((located.rights, owner))
+    }
+
+    /// Returns what the caller may do with a node, by whatever way they see it.
+    pub async fn rights_on(&self, caller: &Caller, node: NodeId) -> FilesResult<Rights> {
+        Ok(self.locate_node(caller, node).await?.rights)
     }
 
     /// Returns what a space holds and may hold, with the default of the settings where it has no quota of its own.
@@ -116,7 +194,8 @@ impl Files {
     /// Returns the node at a path and the means to list its children.
     ///
     /// With `with_children` the first page is read on the same snapshot as the node;
-    /// without, the listing has no pages.
+    /// without, the listing has no pages. What is mounted in or below a folder is read before, so that its
+    /// ETag is never newer than what is told of them.
     pub async fn list(
         &self,
         caller: &Caller,
@@ -124,48 +203,165 @@ impl Files {
         wants: ListingWants,
         with_children: bool,
     ) -> FilesResult<Listing> {
-        let space = Self::permit_reading(caller, path)?;
+        let mut located = self.readable(caller, path).await?;
+        let leads_to_mounts = |mounts: &[Mount]| mounts.iter().any(|m| m.path.is_within(path));
+        if located.mount.is_some() || leads_to_mounts(&located.mounts) {
+            let fresh = self.fresh_mounts(caller).await.map_err(at(path))?;
+            located = Self::locate_among(caller, path, fresh);
+            if !located.rights.may(Permissions::READ) {
+                return Err(FilesError::NotFound { path: path.clone() });
+            }
+        }
         let now = self.clock.now();
         let open = OpenListing {
-            space,
-            path: path.clone(),
+            root: located.root,
+            path: located.path.clone(),
             wants,
             with_children,
             now,
             quota_default_bytes: self.settings.quota_default_bytes,
         };
-        let opened = self.metadata.read(open).await.map_err(at(path))?;
-        Ok(Listing {
+        let shared = if wants.share_kinds {
+            let list = ListSharedBy {
+                sharer: caller.user,
+                now,
+            };
+            self.metadata.read(list).await.map_err(at(path))?
+        } else {
+            HashMap::new()
+        };
+        let opened = self.metadata.read(open).await.map_err(located.failure())?;
+        let size_bytes = opened.entry.node.size_bytes;
+        let mut listing = Listing {
             entry: opened.entry,
-            quota: opened.quota,
+            quota: located.shown_quota(opened.quota, size_bytes),
+            rights: located.rights.clone(),
+            owner: owner_of(caller, &located),
             metadata: Arc::clone(&self.metadata),
-            path: path.clone(),
-            space,
             wants,
             deep_locks: opened.deep_locks,
+            mounted: Vec::new(),
+            marks: HashMap::new(),
+            shared,
             now,
-            next: if opened.page.is_empty() {
-                Next::End
-            } else {
-                Next::Ready(opened.page)
+            next: match opened.page.is_empty() {
+                true if with_children => Next::Mounts,
+                true => Next::End,
+                false => Next::Ready(opened.page),
             },
-        })
+            located,
+        };
+        listing.note_mounts(path);
+        Ok(listing)
     }
+}
 
+/// Returns whose something is that a path led to.
+fn owner_of(caller: &Caller, located: &Located) -> Shown {
+    match (&located.mount, &caller.scope) {
+        (Some(mount), _) => mount.owner.clone(),
+        (None, Scope::Link(link)) => link.share.owner_shown.clone(),
+        (None, Scope::Account) => Shown {
+            name: caller.name.to_string(),
+            display_name: caller.display_name.to_string(),
+        },
+    }
+}
+
+impl Listing {
+    /// Notes what is mounted at, in and below the node.
+    fn note_mounts(&mut self, path: &NodePath) {
+        let entry = &mut self.entry;
+        self.located.show_locks(&mut entry.locks);
+        if let Some(kinds) = self.shared.get(&entry.node.id) {
+            entry.share_kinds.clone_from(kinds);
+        }
+        if let Some(mount) = &self.located.mount {
+            if self.located.path.is_root() {
+                if let Some(name) = path.name() {
+                    name.as_str().clone_into(&mut entry.node.name);
+                }
+                entry.mount = Some(Box::new(mount.clone()));
+            }
+            return;
+        }
+        let mounts = &self.located.mounts;
+        let depth = path.names().len();
+        let below = |mount: &&Mount| mount.path.is_within(path);
+        entry.mounts_mark = mark_of(mounts.iter().filter(below));
+        let mut further: HashMap<String, Vec<&Mount>> = HashMap::new();
+        for mount in mounts.iter().filter(below) {
+            let Some(name) = mount.path.names().get(depth) else {
+                continue;
+            };
+            if mount.path.names().len() > depth + 1 {
+                let name = name.as_str().to_owned();
+                further.entry(name).or_default().push(mount);
+                continue;
+            }
+            let mut node = mount.node.clone();
+            name.as_str().clone_into(&mut node.name);
+            let mut mounted = Entry::bare(node);
+            if let Some(kinds) = self.shared.get(&mounted.node.id) {
+                mounted.share_kinds.clone_from(kinds);
+            }
+            mounted.mount = Some(Box::new(mount.clone()));
+            self.mounted.push(mounted);
+        }
+        let marks = further.into_iter().filter_map(|(name, mounts)| {
+            let mark = mark_of(mounts.into_iter())?;
+            Some((name, mark))
+        });
+        self.marks = marks.collect();
+    }
+}
+
+impl Files {
     /// Begins to watch everything that the caller can see: what changes after this returns is heard of.
     pub async fn watch(&self, caller: &Caller) -> FilesResult<Watcher> {
         let root = NodePath::root();
-        let space = Self::permit_reading(caller, &root)?;
+        let space = Self::home_of(caller)?.root.space;
         self.metadata.watch(space).await.map_err(at(&root))
     }
 
     /// Returns the path of a node that the caller may see; not of one in the trash.
     pub async fn path_of(&self, caller: &Caller, node: NodeId) -> FilesResult<NodePath> {
-        let root = NodePath::root();
-        let space = Self::permit_reading(caller, &root)?;
-        let find = FindPath { space, node };
-        let found = self.metadata.read(find).await.map_err(at(&root))?;
-        found.ok_or(FilesError::NotFound { path: root })
+        let located = self.locate_node(caller, node).await?;
+        if located.rights.may(Permissions::READ) {
+            Ok(located.asked)
+        } else {
+            Err(FilesError::NotFound {
+                path: NodePath::root(),
+            })
+        }
+    }
+
+    /// Returns where the caller sees each of some nodes, and what they may do there; `None`: they do not.
+    pub async fn places_of(
+        &self,
+        caller: &Caller,
+        nodes: &[NodeId],
+    ) -> FilesResult<Vec<Option<(NodePath, Permissions)>>> {
+        let home = Self::home_of(caller)?;
+        let find = FindPaths {
+            space: home.root.space,
+            nodes: nodes.to_vec(),
+        };
+        let at_home = self.metadata.read(find).await;
+        let at_home = at_home.map_err(at(&NodePath::root()))?;
+        let mut places = Vec::with_capacity(nodes.len());
+        for (node, path) in nodes.iter().zip(at_home) {
+            if let Some(path) = path {
+                places.push(Some((path, home.rights.permissions)));
+                continue;
+            }
+            match self.locate_node(caller, *node).await {
+                Ok(located) => places.push(Some((located.asked, located.rights.permissions))),
+                Err(FilesError::NotFound { .. }) => places.push(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(places)
     }
 
     /// Tests a precondition as it stands now, for requests that change nothing.
@@ -175,27 +371,25 @@ impl Files {
         path: &NodePath,
         precondition: &Precondition,
     ) -> FilesResult<()> {
-        let space = Self::permit_reading(caller, path)?;
+        let located = self.readable(caller, path).await?;
         if precondition.is_empty() {
             return Ok(());
         }
         let check = CheckPrecondition {
-            change: self.change(caller, space),
-            path: path.clone(),
-            precondition: precondition.clone(),
+            change: self.change(caller, &located),
+            path: located.path.clone(),
+            precondition: located.conditions(precondition),
         };
         self.metadata.read(check).await.map_err(at(path))
     }
 
     /// Returns the dead properties of a node.
     pub async fn properties(&self, caller: &Caller, path: &NodePath) -> FilesResult<Vec<Property>> {
-        let space = Self::permit_reading(caller, path)?;
-        self.metadata
-            .read(ListProperties {
-                space,
-                path: path.clone(),
-            })
-            .await
-            .map_err(at(path))
+        let located = self.readable(caller, path).await?;
+        let list = ListProperties {
+            root: located.root,
+            path: located.path.clone(),
+        };
+        self.metadata.read(list).await.map_err(at(path))
     }
 }

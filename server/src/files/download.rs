@@ -78,12 +78,18 @@ impl Files {
 
     /// Opens a file for reading.
     pub async fn download(&self, caller: &Caller, path: &NodePath) -> FilesResult<Download> {
-        let space = Self::permit_reading(caller, path)?;
+        let located = self.readable(caller, path).await?;
+        if !located.rights.may_download {
+            return Err(FilesError::NotPermitted { path: path.clone() });
+        }
         let open = OpenFile {
-            space,
-            path: path.clone(),
+            root: located.root,
+            path: located.path.clone(),
         };
-        let (node, content) = self.metadata.read(open).await.map_err(at(path))?;
+        let (mut node, content) = self.metadata.read(open).await.map_err(at(path))?;
+        if let Some(name) = path.name().filter(|_| located.is_mount_itself()) {
+            name.as_str().clone_into(&mut node.name);
+        }
         Ok(self.download_of(node, content, path.clone()))
     }
 

@@ -189,7 +189,7 @@ fn refused(refusal: Refusal, path: NodePath) -> FilesError {
         },
         Refusal::Parts(fault) => FilesError::Parts(fault),
         Refusal::IntoItself => FilesError::IntoItself,
-        Refusal::Root => FilesError::NotPermitted { path },
+        Refusal::Root | Refusal::NotPermitted => FilesError::NotPermitted { path },
         Refusal::SourceGone | Refusal::Account(_) => {
             FilesError::Unavailable(StoreError::Refused(refusal))
         }

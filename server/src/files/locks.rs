@@ -7,6 +7,7 @@ use crate::files::UploadRequest;
 use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
+use crate::files::permissions::Located;
 use crate::files::precondition::EtagList;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
@@ -45,16 +46,16 @@ impl Files {
         request: LockRequest,
         precondition: &Precondition,
     ) -> FilesResult<(Lock, bool)> {
-        let change = self.permit_change(caller, path)?;
+        let (located, change) = self.changeable(caller, path).await?;
         let create = CreateLock {
             change,
-            path: path.clone(),
+            path: located.path.clone(),
             token: format!("urn:uuid:{}", new_uuid()),
             shared: request.shared,
             deep: request.deep,
             timeout_seconds: self.granted(request.timeout_seconds),
             info: request.info.clone(),
-            precondition: precondition.clone(),
+            precondition: located.conditions(precondition),
             locks_max: self.settings.locks_per_account_max,
         };
         match self.metadata.write(create).await {
@@ -64,7 +65,10 @@ impl Files {
                     Box::pin(self.lock(caller, path, request, &Precondition::default())).await?;
                 Ok((lock, true))
             }
-            result => result.map(|lock| (lock, false)).map_err(at(path)),
+            result => {
+                let lock = result.map_err(located.failure())?;
+                Ok((show(&located, lock), false))
+            }
         }
     }
 
@@ -98,23 +102,24 @@ impl Files {
         token: &str,
         timeout_seconds: Option<i64>,
     ) -> FilesResult<Lock> {
-        let change = self.permit_change(caller, path)?;
+        let (located, change) = self.changeable(caller, path).await?;
         let refresh = RefreshLock {
             change,
-            path: path.clone(),
+            path: located.path.clone(),
             token: token.to_owned(),
             timeout_seconds: self.granted(timeout_seconds),
         };
         let lock = self.metadata.write(refresh).await.map_err(at(path))?;
-        lock.ok_or_else(|| FilesError::NoSuchLock { path: path.clone() })
+        let lock = lock.ok_or_else(|| FilesError::NoSuchLock { path: path.clone() })?;
+        Ok(show(&located, lock))
     }
 
     /// Ends a lock of the caller that covers `path`.
     pub async fn unlock(&self, caller: &Caller, path: &NodePath, token: &str) -> FilesResult<()> {
-        let change = self.permit_change(caller, path)?;
+        let (located, change) = self.changeable(caller, path).await?;
         let end = EndLock {
             change,
-            path: path.clone(),
+            path: located.path,
             token: token.to_owned(),
         };
         if self.metadata.write(end).await.map_err(at(path))? {
@@ -126,12 +131,14 @@ impl Files {
 
     /// Returns every lock that covers a path (also one that names nothing yet).
     pub async fn covering_locks(&self, caller: &Caller, path: &NodePath) -> FilesResult<Vec<Lock>> {
-        let space = Self::permit_reading(caller, path)?;
+        let located = self.readable(caller, path).await?;
         let covering = CoveringLocks {
-            change: self.change(caller, space),
-            path: path.clone(),
+            change: self.change(caller, &located),
+            path: located.path.clone(),
         };
-        self.metadata.read(covering).await.map_err(at(path))
+        let mut locks = self.metadata.read(covering).await.map_err(at(path))?;
+        located.show_locks(&mut locks);
+        Ok(locks)
     }
 
     /// Locks a file by hand (or for a program that holds the token of the answer), or renews such a lock.
@@ -142,17 +149,19 @@ impl Files {
         (kind, editor): (LockKind, Option<String>),
         precondition: &Precondition,
     ) -> FilesResult<HandLock> {
+        let (located, change) = self.changeable(caller, path).await?;
         let lock = LockByHand {
-            change: self.permit_change(caller, path)?,
-            path: path.clone(),
+            change,
+            path: located.path.clone(),
             kind,
             editor,
             token: format!("opaquelocktoken:{}", new_uuid()),
             timeout_seconds: self.settings.hand_lock_seconds,
-            precondition: precondition.clone(),
+            precondition: located.conditions(precondition),
             locks_max: self.settings.locks_per_account_max,
         };
-        self.metadata.write(lock).await.map_err(at(path))
+        let done = self.metadata.write(lock).await.map_err(at(path))?;
+        Ok(show_hand(&located, done))
     }
 
     /// Ends the caller's own lock of a file, however it was made, except by an application.
@@ -162,17 +171,33 @@ impl Files {
         path: &NodePath,
         precondition: &Precondition,
     ) -> FilesResult<HandLock> {
+        let (located, change) = self.changeable(caller, path).await?;
         let unlock = UnlockByHand {
-            change: self.permit_change(caller, path)?,
-            path: path.clone(),
-            precondition: precondition.clone(),
+            change,
+            path: located.path.clone(),
+            precondition: located.conditions(precondition),
         };
-        self.metadata.write(unlock).await.map_err(at(path))
+        let done = self.metadata.write(unlock).await.map_err(at(path))?;
+        Ok(show_hand(&located, done))
     }
 
     fn granted(&self, asked_seconds: Option<i64>) -> i64 {
         let longest = self.settings.lock_timeout_max_seconds;
         asked_seconds.unwrap_or(longest).clamp(1, longest)
+    }
+}
+
+/// Gives a lock the path that the caller knows.
+fn show(located: &Located, mut lock: Lock) -> Lock {
+    located.show_locks(std::slice::from_mut(&mut lock));
+    lock
+}
+
+fn show_hand(located: &Located, done: HandLock) -> HandLock {
+    match done {
+        HandLock::Locked(node, lock) => HandLock::Locked(node, show(located, lock)),
+        HandLock::Held(node, lock) => HandLock::Held(node, show(located, lock)),
+        HandLock::Unlocked(_) | HandLock::NotLocked => done,
     }
 }
 

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::files::permissions::KnownMounts;
 use crate::files::prefixes::Prefixes;
 use crate::files::upload::Reservations;
 use crate::store::chunks::ChunkStore;
@@ -44,6 +45,7 @@ pub use crate::files::parts::PartNumber;
 pub use crate::files::parts::PartReception;
 pub use crate::files::parts::PartsRequest;
 pub use crate::files::parts::WholeRequest;
+pub use crate::files::permissions::Reason;
 pub use crate::files::permissions::Rights;
 pub use crate::files::trash::InTrash;
 pub use crate::files::upload::Checksum;
@@ -53,6 +55,8 @@ pub use crate::store::chunks::ChecksumKind;
 pub use crate::store::metadata::changes::Watcher;
 pub use crate::store::metadata::locks::HandLock;
 pub use crate::store::metadata::marks::Tag;
+pub use crate::store::metadata::mounts::Mount;
+pub use crate::store::metadata::mounts::Source;
 pub use crate::store::metadata::parts::Became;
 pub use crate::store::metadata::parts::Part;
 pub use crate::store::metadata::parts::PartedUpload;
@@ -64,10 +68,12 @@ pub use crate::store::metadata::records::LockKind;
 pub use crate::store::metadata::records::Node;
 pub use crate::store::metadata::records::NodeId;
 pub use crate::store::metadata::records::NodeKind;
+pub use crate::store::metadata::records::Permissions;
 pub use crate::store::metadata::records::Property;
 pub use crate::store::metadata::records::PropertyPatch;
 pub use crate::store::metadata::records::QuotaState;
 pub use crate::store::metadata::records::SpaceId;
+pub use crate::store::metadata::shares::Shown;
 pub use crate::store::metadata::trash::TrashEntry;
 pub use crate::store::metadata::versions::Version;
 
@@ -124,6 +130,7 @@ pub struct Files {
     clock: Clock,
     settings: FilesSettings,
     reservations: Arc<Reservations>,
+    known_mounts: KnownMounts,
     prefixes: Arc<Prefixes>,
     /// Contents that are read again to compute their checksums, at the same time.
     rereads: Semaphore,
@@ -143,6 +150,7 @@ impl Files {
             clock,
             settings,
             reservations: Arc::default(),
+            known_mounts: KnownMounts::default(),
             prefixes: Arc::default(),
             rereads: Semaphore::new(REREADS_MAX),
         }

@@ -47,6 +47,7 @@ use crate::store::metadata::parts::PutPart;
 use crate::store::metadata::parts::ReadContents;
 use crate::store::metadata::parts::ReadParts;
 use crate::store::metadata::records::Content;
+use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::upload::CommitUpload;
 
 /// How long it is remembered what an upload became, so that the question can be repeated.
@@ -141,14 +142,17 @@ impl Files {
         request: PartsRequest,
     ) -> FilesResult<()> {
         let path = request.target.clone().unwrap_or_else(NodePath::root);
-        let change = self.permit_change(caller, &path)?;
+        let (located, change) = match &request.target {
+            Some(target) => self.changeable(caller, target).await?,
+            None => self.changeable_home(caller)?,
+        };
         let begin = BeginParts {
             until: self.abandoned_from(change.now),
             change,
             name: upload.to_owned(),
             total_bytes: request.total_bytes,
-            target: request.target.map(|path| PartsTarget {
-                path,
+            target: request.target.map(|_| PartsTarget {
+                path: located.path.clone(),
                 makes_parents: request.makes_parents,
             }),
             uploads_max: self.settings.parted_uploads_max,
@@ -169,8 +173,7 @@ impl Files {
         declared_bytes: Option<u64>,
     ) -> FilesResult<PartReception> {
         let path = NodePath::root();
-        let change = self.permit_change(caller, &path)?;
-        let rights = Self::locate(caller).rights;
+        let (home, mut change) = self.changeable_home(caller)?;
         let parts_max = self.settings.parts_max;
         let prepare = PreparePart {
             change: change.clone(),
@@ -180,11 +183,12 @@ impl Files {
             parts_max,
         };
         let prepared = self.metadata.read(prepare).await.map_err(at(&path))?;
+        change.space = prepared.upload.space;
         let begun = (prepared.upload.id, number.value, prepared.before);
         let (coming, checksums) = self.prefixes.begin(begun.0, begun.1, begun.2);
         let ingest = self.chunks.ingest(IngestRequest {
             space: change.space,
-            dedup: if rights.may_read_space {
+            dedup: if change.space == home.root.space {
                 DedupScope::Space
             } else {
                 DedupScope::Replaced
@@ -232,7 +236,7 @@ impl Files {
         upload: &str,
     ) -> FilesResult<(PartedUpload, Vec<Part>)> {
         let path = NodePath::root();
-        Self::permit_reading(caller, &path)?;
+        Self::home_of(caller)?;
         let read = ReadParts {
             account: caller.user,
             upload: upload.to_owned(),
@@ -243,10 +247,9 @@ impl Files {
     /// Returns the caller's uploads in progress.
     pub async fn list_parted(&self, caller: &Caller) -> FilesResult<Vec<PartedUpload>> {
         let path = NodePath::root();
-        let space = Self::permit_reading(caller, &path)?;
+        Self::home_of(caller)?;
         let list = ListParted {
             account: caller.user,
-            space,
         };
         self.metadata.read(list).await.map_err(at(&path))
     }
@@ -259,7 +262,7 @@ impl Files {
         number: &PartNumber,
     ) -> FilesResult<()> {
         let path = NodePath::root();
-        let change = self.permit_change(caller, &path)?;
+        let change = self.change_of_parts(caller, upload).await?;
         let drop = DropPart {
             until: self.abandoned_from(change.now),
             change,
@@ -269,10 +272,17 @@ impl Files {
         self.metadata.write(drop).await.map_err(at(&path))
     }
 
+    /// Returns the change of an upload in parts, in the space that it writes to.
+    async fn change_of_parts(&self, caller: &Caller, upload: &str) -> FilesResult<Change> {
+        let (_, mut change) = self.changeable_home(caller)?;
+        change.space = self.read_parted(caller, upload).await?.0.space;
+        Ok(change)
+    }
+
     /// Gives an upload in parts up.
     pub async fn drop_parts(&self, caller: &Caller, upload: &str) -> FilesResult<()> {
         let path = NodePath::root();
-        let change = self.permit_change(caller, &path)?;
+        let change = self.change_of_parts(caller, upload).await?;
         let upload = upload.to_owned();
         let drop = DropParts { change, upload };
         self.metadata.write(drop).await.map_err(at(&path))
@@ -287,7 +297,7 @@ impl Files {
         upload: &str,
         request: &WholeRequest,
     ) -> FilesResult<Became> {
-        self.permit_change(caller, &request.path)?;
+        self.changeable(caller, &request.path).await?;
         let mut attempts = 1..ATTEMPTS;
         loop {
             match self.try_to_finish(caller, upload, request).await {
@@ -320,30 +330,33 @@ impl Files {
             self.make_folders_above(caller, &request.path).await?;
         }
         let begun_at = self.clock.now();
-        let whole = self.put_together(&upload, &parts, &request.path).await?;
+        let (located, change) = self.changeable(caller, &request.path).await?;
+        let place = (located.root.space, &request.path);
+        let whole = self.put_together(&upload, &parts, place).await?;
         let mut content = whole.content;
         content.checksum = request
             .checksum
             .as_ref()
             .map(|announced| announced.text().to_owned());
-        let change = self.permit_change(caller, &request.path)?;
         let finish = FinishParts {
+            source: upload.space,
+            shown: request.path.to_string(),
             until: change.now.plus_seconds(REMEMBERED_SECONDS),
             upload: name.to_owned(),
             changes: upload.changes,
             commit: CommitUpload {
                 change,
-                path: request.path.clone(),
+                path: located.path.clone(),
                 content,
                 modified_at: request.modified_at,
                 created_at: request.created_at,
                 begun_at,
                 lease: None,
-                precondition: request.precondition.clone(),
+                precondition: located.conditions(&request.precondition),
             },
         };
         let became = self.metadata.write(finish).await;
-        let became = became.map_err(at(&request.path))?;
+        let became = became.map_err(located.failure())?;
         self.prefixes.forget(upload.id);
         Ok(became)
     }
@@ -353,10 +366,10 @@ impl Files {
         &self,
         upload: &PartedUpload,
         parts: &[Part],
-        path: &NodePath,
+        (space, path): (SpaceId, &NodePath),
     ) -> FilesResult<Ingested> {
         let (size_bytes, profile) = (upload.received_bytes, upload.profile);
-        let whole = self.chunks.concatenate(upload.space, size_bytes, profile);
+        let whole = self.chunks.concatenate(space, size_bytes, profile);
         let mut whole = whole.await.map_err(at(path))?;
         for page in parts.chunks(CONTENTS_PAGE) {
             for (part, content) in page.iter().zip(self.contents_of(page).await?) {

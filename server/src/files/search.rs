@@ -215,7 +215,7 @@ impl Files {
         wants: ListingWants,
     ) -> FilesResult<Vec<(NodePath, Entry)>> {
         let scope = &query.scope;
-        let space = Self::permit_reading(caller, scope)?;
+        let space = Self::home_of(caller)?.root.space;
         self.find(caller, scope).await?;
         let favorites = if query.condition.needs_favorites() {
             let list = ListFavorites(caller.user);
@@ -287,7 +287,7 @@ impl Files {
     ) -> FilesResult<MarkedPage> {
         let root = NodePath::root();
         let find = FindMarked {
-            space: Self::permit_reading(caller, &root)?,
+            space: Self::home_of(caller)?.root.space,
             favorite_of: favorites.then_some(caller.user),
             tags: tags.to_vec(),
             after,
@@ -299,7 +299,7 @@ impl Files {
     /// Lists the tags of the caller's space, or those of one node of it.
     pub async fn tags(&self, caller: &Caller, node: Option<NodeId>) -> FilesResult<Vec<Tag>> {
         let root = NodePath::root();
-        let space = Self::permit_reading(caller, &root)?;
+        let space = Self::home_of(caller)?.root.space;
         let list = ListTags { space, node };
         self.metadata.read(list).await.map_err(at(&root))
     }
@@ -312,7 +312,7 @@ impl Files {
         name: &str,
     ) -> FilesResult<i64> {
         let root = NodePath::root();
-        let change = self.permit_change(caller, &root)?;
+        let (_, change) = self.changeable_home(caller)?;
         // What can be the name of a file can be that of a tag.
         let Ok(name) = NodeName::parse(name.trim()) else {
             return Err(FilesError::PropertiesTooLarge { path: root });
@@ -332,7 +332,7 @@ impl Files {
     /// Deletes a tag from the caller's space and from every node.
     pub async fn delete_tag(&self, caller: &Caller, tag: i64) -> FilesResult<()> {
         let root = NodePath::root();
-        let change = self.permit_change(caller, &root)?;
+        let (_, change) = self.changeable_home(caller)?;
         let space = change.space;
         let delete = DeleteTag { space, tag };
         self.metadata.write(delete).await.map_err(at(&root))
@@ -348,7 +348,7 @@ impl Files {
     ) -> FilesResult<bool> {
         let root = NodePath::root();
         let operation = TagNode {
-            space: self.permit_change(caller, &root)?.space,
+            space: self.changeable_home(caller)?.0.root.space,
             node,
             tag,
             on,

@@ -56,7 +56,7 @@ impl Files {
         after: (Timestamp, NodeId),
     ) -> FilesResult<Vec<TrashEntry>> {
         let root = NodePath::root();
-        let space = Self::permit_reading(caller, &root)?;
+        let space = Self::home_of(caller)?.root.space;
         let list = ListTrash { space, after };
         self.metadata.read(list).await.map_err(at(&root))
     }
@@ -68,7 +68,7 @@ impl Files {
         meant: &InTrash,
     ) -> FilesResult<(TrashEntry, Node)> {
         let path = meant.shown();
-        let space = Self::permit_reading(caller, &path)?;
+        let space = Self::home_of(caller)?.root.space;
         let find = FindInTrash {
             space,
             name: meant.name.clone(),
@@ -87,7 +87,7 @@ impl Files {
         after: NodeId,
     ) -> FilesResult<Vec<Entry>> {
         let root = NodePath::root();
-        let space = Self::permit_reading(caller, &root)?;
+        let space = Self::home_of(caller)?.root.space;
         if folder.space != space {
             return Err(FilesError::NotFound { path: root });
         }
@@ -125,7 +125,7 @@ impl Files {
     /// name that is taken gets ` (restored)`.
     pub async fn restore(&self, caller: &Caller, meant: &InTrash) -> FilesResult<(Node, NodePath)> {
         let path = meant.shown();
-        let change = self.permit_change(caller, &path)?;
+        let (_, change) = self.changeable_home(caller)?;
         if !meant.below.is_empty() {
             return Err(FilesError::NotPermitted { path });
         }
@@ -140,7 +140,7 @@ impl Files {
     /// Deletes a deleted tree for good.
     pub async fn discard(&self, caller: &Caller, meant: &InTrash) -> FilesResult<()> {
         let path = meant.shown();
-        let change = self.permit_change(caller, &path)?;
+        let (_, change) = self.changeable_home(caller)?;
         if !meant.below.is_empty() {
             return Err(FilesError::NotPermitted { path });
         }
@@ -160,7 +160,7 @@ impl Files {
     /// Empties the trash: at once nothing of it is seen, and soon nothing is left.
     pub async fn empty_trash(&self, caller: &Caller) -> FilesResult<()> {
         let root = NodePath::root();
-        let change = self.permit_change(caller, &root)?;
+        let (_, change) = self.changeable_home(caller)?;
         let discard = DiscardTrash {
             space: change.space,
             only: None,
@@ -170,22 +170,27 @@ impl Files {
         Ok(())
     }
 
-    /// Deletes a node, with everything below, for good.
+    /// Deletes a node of the caller's own, with everything below, for good.
     pub async fn delete_for_good(
         &self,
         caller: &Caller,
         path: &NodePath,
         precondition: &Precondition,
     ) -> FilesResult<()> {
-        let change = self.permit_change(caller, path)?;
+        let (located, change) = self.changeable(caller, path).await?;
+        if located.root.top.is_some() {
+            // What belongs to others goes to their trash, however it is deleted.
+            return self.delete(caller, path, precondition).await;
+        }
         let space = change.space;
         let delete = Delete {
             change,
-            path: path.clone(),
+            path: located.path.clone(),
             for_good: true,
-            precondition: precondition.clone(),
+            precondition: located.conditions(precondition),
         };
-        self.metadata.write(delete).await.map_err(at(path))?;
+        let deleted = self.metadata.write(delete).await;
+        deleted.map_err(located.failure())?;
         self.purge_discarded(space).await;
         Ok(())
     }

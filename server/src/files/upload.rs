@@ -17,8 +17,10 @@ use nuage_shared::node_path::NodePath;
 use crate::clock::Timestamp;
 use crate::files::Files;
 use crate::files::error::ContentFault;
+use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
-use crate::files::error::at;
+use crate::files::permissions::Located;
+use crate::files::precondition::EtagList;
 use crate::files::precondition::Precondition;
 use crate::files::reception::Received;
 use crate::files::reception::Reception;
@@ -29,12 +31,20 @@ use crate::store::chunks::ChecksumKind;
 use crate::store::chunks::Checksums;
 use crate::store::chunks::DedupScope;
 use crate::store::chunks::IngestRequest;
+use crate::store::metadata::browse::FindNode;
+use crate::store::metadata::error::Refusal;
+use crate::store::metadata::error::StoreError;
+use crate::store::metadata::mounts::numbered;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::records::Committed;
+use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::upload::CommitUpload;
 use crate::store::metadata::upload::PrepareUpload;
 use crate::store::metadata::upload::Prepared;
+
+/// Numbers tried behind the name of a new file.
+const NAMES_TRIED: u32 = 1_000;
 
 /// An announced checksum of a whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +174,9 @@ impl Drop for Reservation {
 #[derive(Debug)]
 pub struct Upload {
     change: Change,
+    located: Located,
+    /// The request's conditions, as the store knows paths.
+    conditions: Precondition,
     request: UploadRequest,
     reception: Reception,
     /// What was not tested because a small body was expected at once.
@@ -171,7 +184,35 @@ pub struct Upload {
     _reservation: Reservation,
 }
 
+/// Returns a path whose last name has a number.
+fn numbered_path(path: &NodePath, number: u32) -> NodePath {
+    let numbered = path.name().zip(path.parent()).and_then(|(name, above)| {
+        let name = numbered(name, number);
+        above.child(name).ok()
+    });
+    numbered.unwrap_or_else(|| path.clone())
+}
+
 impl Files {
+    /// Returns a path like this one at which nothing is, for somebody who may send there without seeing.
+    ///
+    /// It may be taken by the time it is used; see [`Upload::finish_as_new`].
+    pub async fn free_path(&self, caller: &Caller, path: &NodePath) -> FilesResult<NodePath> {
+        let mut located = self.changeable(caller, path).await?.0;
+        let whole = std::mem::take(&mut located.path);
+        for number in 1..NAMES_TRIED {
+            let find = FindNode {
+                root: located.root,
+                path: numbered_path(&whole, number),
+            };
+            let found = self.metadata.read(find).await;
+            if found.map_err(located.failure())?.is_none() {
+                return Ok(numbered_path(path, number));
+            }
+        }
+        Err(FilesError::AlreadyExists { path: path.clone() })
+    }
+
     /// Begins an upload: tests rights, conditions, locks and (when the length is known) quota.
     ///
     /// For a small body only rights; the rest is left to the commit, or to [`Upload::test`].
@@ -181,14 +222,14 @@ impl Files {
         request: UploadRequest,
     ) -> FilesResult<Upload> {
         let path = &request.path;
-        let change = self.permit_change(caller, path)?;
-        let rights = Self::locate(caller).rights;
+        let (located, change) = self.changeable(caller, path).await?;
+        let conditions = located.conditions(&request.precondition);
         let prepare = PrepareUpload {
             change: change.clone(),
-            path: path.clone(),
+            path: located.path.clone(),
             declared_bytes: request.declared_bytes,
             reserved_bytes: self.reservations.held(change.space),
-            precondition: request.precondition.clone(),
+            precondition: conditions.clone(),
         };
         // The commit tests all of it again, and a body that travels in the commit is usually here.
         let is_small = request
@@ -197,12 +238,13 @@ impl Files {
         let (prepared, untested) = if is_small && !request.client_waits {
             (Prepared::default(), Some(prepare))
         } else {
-            (self.metadata.read(prepare).await.map_err(at(path))?, None)
+            let prepared = self.metadata.read(prepare).await;
+            (prepared.map_err(located.failure())?, None)
         };
         let reservation = self.reservations.hold(change.space, prepared.growth_bytes);
         let ingest = self.chunks.ingest(IngestRequest {
             space: change.space,
-            dedup: if rights.may_read_space {
+            dedup: if located.rights.may_read_space {
                 DedupScope::Space
             } else {
                 DedupScope::Replaced
@@ -223,6 +265,8 @@ impl Files {
         });
         Ok(Upload {
             change,
+            located,
+            conditions,
             request,
             reception,
             untested,
@@ -240,12 +284,8 @@ impl Upload {
     /// Tests what can be known before the body, for a small one that lets wait.
     pub async fn test(&mut self) -> FilesResult<()> {
         if let Some(prepare) = self.untested.take() {
-            let path = &self.request.path;
-            self.reception
-                .metadata
-                .read(prepare)
-                .await
-                .map_err(at(path))?;
+            let prepared = self.reception.metadata.read(prepare).await;
+            prepared.map_err(self.located.failure())?;
         }
         Ok(())
     }
@@ -260,7 +300,15 @@ impl Upload {
     /// Until this returns, readers see the former version. When it fails, the
     /// stored chunks are left for the collector and nothing else has changed.
     pub async fn finish(self) -> FilesResult<Committed> {
-        let path = self.request.path;
+        self.commit(false).await
+    }
+
+    /// Makes the received bytes a new file, durably; where its name is taken, under the next that is free.
+    pub async fn finish_as_new(self) -> FilesResult<Committed> {
+        self.commit(true).await
+    }
+
+    async fn commit(self, as_new: bool) -> FilesResult<Committed> {
         let metadata = Arc::clone(&self.reception.metadata);
         let clock = self.reception.clock.clone();
         let begun_at = self.reception.begun_at;
@@ -274,22 +322,39 @@ impl Upload {
             announced.compare(&ingested.checksums)?;
             content.checksum = Some(announced.text().to_owned());
         }
-        let commit = CommitUpload {
+        let commit = |path: NodePath, content: NewContent| CommitUpload {
             change: Change {
                 now: clock.now(),
-                ..self.change
+                ..self.change.clone()
             },
-            path: path.clone(),
+            path,
             content,
             modified_at: self.request.modified_at,
             created_at: self.request.created_at,
             begun_at,
             lease,
-            precondition: self.request.precondition,
+            precondition: self.conditions.clone(),
         };
-        let writing = metadata.write(commit);
-        drop(expected);
-        let committed = writing.await.map_err(at(&path));
+        let path = &self.located.path;
+        let committed = if as_new {
+            drop(expected);
+            let mut numbers = 1..NAMES_TRIED;
+            loop {
+                let free = numbered_path(path, numbers.next().unwrap_or(NAMES_TRIED));
+                let mut attempt = commit(free, content.clone());
+                attempt.precondition.if_none_match = Some(EtagList::Any);
+                match metadata.write(attempt).await {
+                    Err(StoreError::Refused(Refusal::PreconditionFailed | Refusal::IsAFolder))
+                        if !numbers.is_empty() => {}
+                    done => break done,
+                }
+            }
+        } else {
+            let writing = metadata.write(commit(path.clone(), content));
+            drop(expected);
+            writing.await
+        };
+        let committed = committed.map_err(self.located.failure());
         end_lease(&metadata, lease).await;
         committed
     }

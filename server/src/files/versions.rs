@@ -7,10 +7,13 @@ use crate::files::Files;
 use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
+use crate::files::permissions::Located;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
+use crate::store::metadata::nodes::Change;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::versions::DeleteVersion;
 use crate::store::metadata::versions::LabelVersion;
 use crate::store::metadata::versions::ListVersions;
@@ -22,6 +25,26 @@ use crate::store::metadata::versions::Version;
 const LABEL_BYTES_MAX: usize = 1_024;
 
 impl Files {
+    /// Returns where a node lies that the caller may read as it was.
+    async fn node_to_read(&self, caller: &Caller, node: NodeId) -> FilesResult<Located> {
+        let located = self.locate_node(caller, node).await?;
+        if located.rights.may(Permissions::READ) && located.rights.may_download {
+            Ok(located)
+        } else {
+            Err(FilesError::NotFound { path: shown(node) })
+        }
+    }
+
+    /// Returns the change that the caller may make of a node.
+    async fn node_to_change(&self, caller: &Caller, node: NodeId) -> FilesResult<Change> {
+        let located = self.node_to_read(caller, node).await?;
+        if located.rights.may(Permissions::UPDATE) {
+            Ok(self.change(caller, &located))
+        } else {
+            Err(FilesError::NotPermitted { path: shown(node) })
+        }
+    }
+
     /// Lists the former versions of a file, the newest first, and the file.
     pub async fn versions(
         &self,
@@ -29,7 +52,7 @@ impl Files {
         node: NodeId,
     ) -> FilesResult<(Node, Vec<Version>)> {
         let path = shown(node);
-        let space = Self::permit_reading(caller, &path)?;
+        let space = self.node_to_read(caller, node).await?.root.space;
         let list = ListVersions { space, node };
         self.metadata.read(list).await.map_err(at(&path))
     }
@@ -42,7 +65,7 @@ impl Files {
         number: i64,
     ) -> FilesResult<Download> {
         let path = shown(node);
-        let space = Self::permit_reading(caller, &path)?;
+        let space = self.node_to_read(caller, node).await?.root.space;
         let open = OpenVersion {
             space,
             node,
@@ -62,7 +85,7 @@ impl Files {
     ) -> FilesResult<Node> {
         let path = shown(node);
         let restore = RestoreVersion {
-            change: self.permit_change(caller, &path)?,
+            change: self.node_to_change(caller, node).await?,
             node,
             number,
             precondition: precondition.clone(),
@@ -79,7 +102,7 @@ impl Files {
         label: &str,
     ) -> FilesResult<()> {
         let path = shown(node);
-        let change = self.permit_change(caller, &path)?;
+        let change = self.node_to_change(caller, node).await?;
         if label.len() > LABEL_BYTES_MAX {
             return Err(FilesError::PropertiesTooLarge { path });
         }
@@ -100,7 +123,7 @@ impl Files {
         number: i64,
     ) -> FilesResult<()> {
         let path = shown(node);
-        let change = self.permit_change(caller, &path)?;
+        let change = self.node_to_change(caller, node).await?;
         let delete = DeleteVersion {
             space: change.space,
             node,

@@ -233,8 +233,19 @@ impl Drop for Record {
 /// Paths behind which a segment follows that opens something to whoever knows it.
 const BEFORE_SECRETS: [&str; 2] = ["/login/v2/flow/", "/remote.php/direct/"];
 
+/// Addresses that begin like this go on with the token of a link.
+const BEFORE_TOKENS: [&str; 2] = ["/s/", "/public.php/dav/files/"];
+
 /// Returns a path as it may be written down.
 fn without_secret(path: &str) -> Cow<'_, str> {
+    let bare = path.strip_prefix("/index.php").unwrap_or(path);
+    let token = BEFORE_TOKENS
+        .iter()
+        .find_map(|before| bare.strip_prefix(before).map(|rest| (before, rest)));
+    if let Some((before, rest)) = token {
+        let below = rest.find('/').and_then(|at| rest.get(at..));
+        return Cow::Owned(format!("{before}…{}", below.unwrap_or_default()));
+    }
     let found = BEFORE_SECRETS
         .iter()
         .find_map(|before| path.split_once(before).map(|(front, _)| (front, before)));
@@ -331,5 +342,17 @@ mod tests {
             );
         }
         assert_eq!(without_secret("/login/v2/poll"), "/login/v2/poll");
+        let links = [
+            ("/s/abc", "/s/\u{2026}"),
+            ("/index.php/s/abc/download", "/s/\u{2026}/download"),
+            (
+                "/public.php/dav/files/abc/d/f",
+                "/public.php/dav/files/\u{2026}/d/f",
+            ),
+            ("/dav/s/abc", "/dav/s/abc"),
+        ];
+        for (path, shown) in links {
+            assert_eq!(without_secret(path), shown);
+        }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A page works without scripts, with a keyboard, with a screen reader, in the dark and at 320 px.
 
+use std::fmt;
+use std::fmt::Write;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
@@ -33,6 +36,12 @@ pub struct Page<'a> {
     pub content: &'a str,
     /// Where forms may lead beside this server, such as `nc:`; may be empty.
     pub form_targets: &'a str,
+}
+
+/// Writes into the text of a page, which always takes it.
+pub fn push(out: &mut String, text: fmt::Arguments<'_>) {
+    let written = out.write_fmt(text);
+    debug_assert!(written.is_ok(), "a String takes everything");
 }
 
 impl Page<'_> {

@@ -6,6 +6,8 @@
 //!   Over plain http it has another name, which is never looked at over https.
 //! * No script of a page reads it, and no other site's form or image sends it along.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::HeaderValue;
 use http::header::COOKIE;
@@ -27,15 +29,19 @@ pub enum Cookie {
     Session,
     /// Ties the forms that somebody sees who is not signed in yet to their browser.
     Form,
+    /// Shows that the password of the link with this number was given.
+    Link(i64),
 }
 
 impl Cookie {
-    fn name(self, is_https: bool) -> &'static str {
+    fn name(self, is_https: bool) -> Cow<'static, str> {
         match (self, is_https) {
-            (Self::Session, true) => "__Host-nuage",
-            (Self::Session, false) => "nuage-session",
-            (Self::Form, true) => "__Host-nuage-form",
-            (Self::Form, false) => "nuage-form",
+            (Self::Session, true) => "__Host-nuage".into(),
+            (Self::Session, false) => "nuage-session".into(),
+            (Self::Form, true) => "__Host-nuage-form".into(),
+            (Self::Form, false) => "nuage-form".into(),
+            (Self::Link(number), true) => format!("__Host-nuage-link-{number}").into(),
+            (Self::Link(number), false) => format!("nuage-link-{number}").into(),
         }
     }
 

@@ -231,7 +231,7 @@ impl Identity {
     }
 
     /// Counts a wrong guess and returns what to answer to it.
-    async fn count_failure(&self, pair: &Pair) -> Result<IdentityError, IdentityError> {
+    pub(super) async fn count_failure(&self, pair: &Pair) -> Result<IdentityError, IdentityError> {
         let now = self.clock.now();
         let failure = RecordFailure {
             pair: pair.clone(),
@@ -263,6 +263,7 @@ impl Identity {
             return Ok(());
         }
         self.throttle.forget_all();
+        self.store.note_sharing();
         let accounts = self.verified.begin_generation();
         for slice in accounts.chunks(COMPARED_AT_ONCE) {
             let current = self.store.read(ReadChangedAt(slice.to_vec())).await?;

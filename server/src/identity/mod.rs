@@ -28,6 +28,7 @@ pub mod secret;
 mod administer;
 mod authenticate;
 mod device_logins;
+mod link_passwords;
 mod passwords;
 mod sessions;
 mod teams;
@@ -45,6 +46,7 @@ use std::sync::atomic::AtomicI64;
 
 use crate::clock::Clock;
 use crate::identity::device_logins::DeviceLogins;
+use crate::identity::link_passwords::LinkSecrets;
 use crate::identity::passwords::Passwords;
 use crate::identity::sessions::SessionKeys;
 use crate::identity::throttle::Throttle;
@@ -53,6 +55,7 @@ use crate::identity::verified::Verified;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::shares::OpenedLink;
 
 pub use crate::identity::administer::ARCHIVE_SECONDS;
 pub use crate::identity::administer::NewAccount;
@@ -93,7 +96,21 @@ pub struct Caller {
     pub is_read_only: bool,
     /// The app token, when one was used in place of the password.
     pub token: Option<TokenId>,
+    /// By what they come.
+    pub scope: Scope,
 }
+
+/// By what a caller comes, which decides where their paths begin.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// By an account: in its home.
+    Account,
+    /// By a link: at what it leads to. The account is nobody's.
+    Link(Arc<OpenedLink>),
+}
+
+/// The account of whoever comes by a link.
+pub const NOBODY: UserId = UserId(0);
 
 impl Caller {
     /// Makes the caller that an account is, when it comes with its password.
@@ -106,6 +123,23 @@ impl Caller {
             is_admin: account.is_admin,
             is_read_only: false,
             token: None,
+            scope: Scope::Account,
+        }
+    }
+
+    /// Makes the caller who came by a link that holds.
+    pub fn of_link(link: OpenedLink) -> Self {
+        // No account has a slash in its name.
+        let name: Arc<str> = format!("link/{}", link.share.id.0).into();
+        Self {
+            user: NOBODY,
+            display_name: Arc::clone(&name),
+            name,
+            home: link.share.node.space,
+            is_admin: false,
+            is_read_only: false,
+            token: None,
+            scope: Scope::Link(Arc::new(link)),
         }
     }
 
@@ -130,6 +164,7 @@ pub struct Identity {
     session_keys: SessionKeys,
     session_life: SessionLife,
     device_logins: DeviceLogins,
+    links: LinkSecrets,
     /// The database's mark of other processes' writes, as last seen.
     seen_version: AtomicI64,
 }
@@ -149,6 +184,7 @@ impl Identity {
             session_keys: SessionKeys::new(installation_secret),
             session_life: SessionLife::default(),
             device_logins: DeviceLogins::new(installation_secret),
+            links: LinkSecrets::new(installation_secret),
             seen_version: AtomicI64::new(i64::MIN),
         }
     }

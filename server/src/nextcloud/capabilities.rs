@@ -12,11 +12,16 @@ use serde_json::json;
 
 use crate::nextcloud::NextcloudSettings;
 use crate::nextcloud::push;
+use crate::sharing::SharingSettings;
 
 /// Returns `{version, capabilities}` for somebody who is signed in, or for anybody.
-pub(super) fn describe(settings: &NextcloudSettings, base_url: &str, is_signed_in: bool) -> Value {
+pub(super) fn describe(
+    (settings, sharing): (&NextcloudSettings, &SharingSettings),
+    base_url: &str,
+    is_signed_in: bool,
+) -> Value {
     let capabilities = if is_signed_in {
-        everything(settings, base_url)
+        everything((settings, sharing), base_url)
     } else {
         json!({"bruteforce": bruteforce(), "theming": theming(settings, base_url)})
     };
@@ -34,7 +39,10 @@ pub(super) fn describe(settings: &NextcloudSettings, base_url: &str, is_signed_i
     })
 }
 
-fn everything(settings: &NextcloudSettings, base_url: &str) -> Value {
+fn everything(
+    (settings, sharing): (&NextcloudSettings, &SharingSettings),
+    base_url: &str,
+) -> Value {
     json!({
         "bruteforce": bruteforce(),
         "checksums": {
@@ -48,7 +56,7 @@ fn everything(settings: &NextcloudSettings, base_url: &str) -> Value {
         },
         "dav": {"chunking": "1.0"},
         "files": files(settings),
-        "files_sharing": {"api_enabled": false},
+        "files_sharing": files_sharing(sharing),
         "notify_push": push::capability(base_url),
         "theming": theming(settings, base_url),
     })
@@ -77,6 +85,42 @@ fn files(settings: &NextcloudSettings) -> Value {
         "forbidden_filename_characters": ["/"],
         "forbidden_filename_extensions": [],
         "windows_compatible_filenames": false,
+    })
+}
+
+fn files_sharing(sharing: &SharingSettings) -> Value {
+    let days = sharing.link_days_default.or(sharing.link_days_max);
+    json!({
+        "api_enabled": true,
+        "resharing": true,
+        "group_sharing": true,
+        "default_permissions": 31,
+        "user": {"send_mail": false, "expire_date": {"enabled": true}},
+        "group": {"enabled": true, "expire_date": {"enabled": true}},
+        "sharee": {"query_lookup_default": false, "always_show_unique": true},
+        "sharebymail": {"enabled": false},
+        "federation": {"outgoing": false, "incoming": false},
+        "public": {
+            "enabled": sharing.links,
+            "upload": true,
+            "upload_files_drop": true,
+            "supports_upload_only": true,
+            "multiple": true,
+            "multiple_links": true,
+            "send_mail": false,
+            "custom_tokens": sharing.custom_addresses,
+            "password": {
+                "enforced": sharing.link_passwords_required,
+                "askForOptionalPassword": false,
+            },
+            "expire_date": {
+                "enabled": days.is_some(),
+                "days": days,
+                "enforced": sharing.link_days_max.is_some(),
+            },
+            "expire_date_internal": {"enabled": false},
+            "expire_date_remote": {"enabled": false},
+        },
     })
 }
 

@@ -16,6 +16,7 @@ mod picture;
 mod previews;
 mod push;
 mod query;
+mod shares;
 mod sign_in;
 mod wipe;
 
@@ -26,25 +27,24 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
-use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::files::Files;
 use crate::http::authenticate::authenticate;
 use crate::http::authenticate::refuse;
 use crate::http::body::Body;
 use crate::http::body::BodyFault;
-use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
 use crate::http::body::refuse_while_sending;
 use crate::http::language::Language;
+use crate::http::visit::Answered;
+use crate::http::visit::Visit;
 use crate::identity::Caller;
 use crate::identity::Identity;
 use crate::nextcloud::browser::Browser;
@@ -56,11 +56,14 @@ use crate::nextcloud::ocs::OcsError;
 use crate::nextcloud::push::Push;
 use crate::nextcloud::query::Query;
 use crate::previews::Previews;
+use crate::sharing::Sharing;
 
 pub use crate::nextcloud::push::PushSettings;
 
 /// The largest form that is read, in bytes.
 const FORM_BYTES_MAX: usize = 16 << 10;
+/// The largest body of an OCS call, in bytes: a note to a receiver may be long.
+const CALL_BYTES_MAX: usize = 64 << 10;
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]
@@ -103,33 +106,18 @@ pub struct Theme {
 pub struct Nextcloud {
     identity: Arc<Identity>,
     files: Arc<Files>,
+    sharing: Arc<Sharing>,
     previews: Arc<Previews>,
     settings: NextcloudSettings,
     push: Arc<Push>,
 }
-
-/// A request with what the routes know of it.
-pub struct Visit {
-    /// The path, without a leading `/index.php`.
-    pub path: String,
-    /// The address under which the client knows the server, without a slash at its end.
-    pub base_url: String,
-    /// Who sent it.
-    pub client: IpAddr,
-    /// Cancelled when the server is to stop.
-    pub stop: CancellationToken,
-    /// The request itself.
-    pub request: Request<RequestBody>,
-}
-
-/// What an answer is, and who asked if that is known.
-type Answered = (Response<Body>, Option<Caller>);
 
 impl Nextcloud {
     /// Builds the service over the core.
     pub fn new(
         identity: Arc<Identity>,
         files: Arc<Files>,
+        sharing: Arc<Sharing>,
         previews: Arc<Previews>,
         settings: NextcloudSettings,
     ) -> Self {
@@ -141,6 +129,7 @@ impl Nextcloud {
         Self {
             identity,
             files,
+            sharing,
             previews,
             settings,
             push,
@@ -306,9 +295,23 @@ impl Nextcloud {
 
     /// Answers an OCS request, whose path was split below its dialect.
     async fn serve_ocs(&self, dialect: Dialect, segments: &[String], visit: Visit) -> Answered {
-        let (parts, body) = visit.request.into_parts();
+        let (parts, mut body) = visit.request.into_parts();
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let clothes = Clothes::of(dialect, &query, &parts.headers);
+        let query = match parts.method {
+            Method::POST | Method::PUT => {
+                let kind = parts.headers.get(header::CONTENT_TYPE);
+                let kind = kind.map(HeaderValue::as_bytes).unwrap_or_default();
+                let is_json = kind.starts_with(b"application/json");
+                let Ok(form) = body.read_limited(CALL_BYTES_MAX).await else {
+                    let refusal = Err(OcsError::BadRequest);
+                    let response = ocs::respond(clothes, &parts.headers, refusal);
+                    return (refuse_while_sending(&parts, body, response), None);
+                };
+                Query::of_body(&form, is_json, query)
+            }
+            _ => query,
+        };
         let asked = OcsRequest {
             base_url: &visit.base_url,
             client: visit.client,
@@ -326,6 +329,11 @@ impl Nextcloud {
         (refuse_while_sending(&parts, body, response), caller)
     }
 
+    fn describe_capabilities(&self, base_url: &str, is_signed_in: bool) -> Value {
+        let sharing = self.sharing.settings();
+        capabilities::describe((&self.settings, sharing), base_url, is_signed_in)
+    }
+
     async fn answer_ocs(
         &self,
         method: &Method,
@@ -335,14 +343,14 @@ impl Nextcloud {
     ) -> Result<Data, OcsError> {
         let route = Route::of(method, segments).ok_or(OcsError::UnknownRoute)?;
         if route == Route::Capabilities && !asked.headers.contains_key(header::AUTHORIZATION) {
-            let value = capabilities::describe(&self.settings, asked.base_url, false);
+            let value = self.describe_capabilities(asked.base_url, false);
             return Ok(Data::tagged(value));
         }
         let caller = authenticate(&self.identity, asked.headers, asked.client).await?;
         let caller = known.insert(caller);
         match route {
             Route::Capabilities => {
-                let value = capabilities::describe(&self.settings, asked.base_url, true);
+                let value = self.describe_capabilities(asked.base_url, true);
                 Ok(Data::tagged(value))
             }
             Route::Me => self.show_user(caller, &caller.name).await,
@@ -358,6 +366,24 @@ impl Nextcloud {
             Route::UnlockFile(number) => self.lock_file(caller, number, false).await,
             Route::SearchProviders => Ok(file_calls::search_providers()),
             Route::SearchFiles => self.search_files(caller, asked.query).await,
+            Route::Shares => {
+                self.list_shares(caller, (asked.query, asked.base_url))
+                    .await
+            }
+            Route::InheritedShares => {
+                let what = (asked.query, asked.base_url);
+                self.list_inherited_shares(caller, what).await
+            }
+            Route::Share(id) => self.show_share(caller, (id, asked.base_url)).await,
+            Route::CreateShare => {
+                self.create_share(caller, (asked.query, asked.base_url))
+                    .await
+            }
+            Route::ChangeShare(id) => {
+                let what = (id, asked.query, asked.base_url);
+                self.change_share(caller, what).await
+            }
+            Route::EndShare(id) => self.end_share(caller, id).await,
             Route::Nothing => Ok(Data::tagged(json!([]))),
         }
     }
@@ -380,6 +406,12 @@ enum Route<'a> {
     UnlockFile(&'a str),
     SearchProviders,
     SearchFiles,
+    Shares,
+    InheritedShares,
+    Share(&'a str),
+    CreateShare,
+    ChangeShare(&'a str),
+    EndShare(&'a str),
     /// No application beside the files: an empty list.
     Nothing,
 }
@@ -409,6 +441,27 @@ impl<'a> Route<'a> {
             ("GET", ["search", "providers"]) => Some(Self::SearchProviders),
             ("GET", ["search", "providers", "files", "search"]) => Some(Self::SearchFiles),
             ("GET", ["core", "navigation", "apps"]) => Some(Self::Nothing),
+            (method, ["apps", "files_sharing", "api", "v1", rest @ ..]) => {
+                Self::of_sharing(method, rest)
+            }
+            _ => None,
+        }
+    }
+
+    /// The end points of shares, by what stands behind their common front.
+    fn of_sharing(method: &str, words: &[&'a str]) -> Option<Self> {
+        match (method, words) {
+            ("GET", ["shares"]) => Some(Self::Shares),
+            ("POST", ["shares"]) => Some(Self::CreateShare),
+            ("GET", ["shares", "inherited"]) => Some(Self::InheritedShares),
+            // What is given is there at once: nothing waits for consent, nothing comes from other servers.
+            (
+                "GET",
+                ["shares" | "remote_shares", "pending"] | ["deletedshares" | "remote_shares"],
+            ) => Some(Self::Nothing),
+            ("GET", ["shares", id]) => Some(Self::Share(id)),
+            ("PUT", ["shares", id]) => Some(Self::ChangeShare(id)),
+            ("DELETE", ["shares", id]) => Some(Self::EndShare(id)),
             _ => None,
         }
     }

@@ -131,6 +131,16 @@ pub(super) enum OcsError {
     /// The caller may not.
     #[error("forbidden")]
     Forbidden,
+    /// Something that people are told in words of its own.
+    #[error("{english}")]
+    Told {
+        /// The status.
+        status: StatusCode,
+        /// The sentence in French.
+        french: String,
+        /// The sentence in English.
+        english: String,
+    },
     /// Who calls is not known.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -151,6 +161,7 @@ impl OcsError {
             Self::ConditionFailed => same(StatusCode::PRECONDITION_FAILED),
             Self::Unavailable => same(StatusCode::SERVICE_UNAVAILABLE),
             Self::Forbidden => same(StatusCode::FORBIDDEN),
+            Self::Told { status, .. } => same(*status),
             Self::Identity(error) => match error {
                 IdentityError::Unauthenticated => (StatusCode::UNAUTHORIZED, 997),
                 IdentityError::Throttled { .. } => same(StatusCode::TOO_MANY_REQUESTS),
@@ -280,10 +291,15 @@ fn fail(clothes: Clothes, error: &OcsError) -> Response<Body> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         tracing::error!(%error, "a request could not be decided");
     }
+    let message = match (error, clothes.language) {
+        (OcsError::Told { french, .. }, Language::French) => french,
+        (OcsError::Told { english, .. }, Language::English) => english,
+        _ => message_of(status, clothes.language),
+    };
     let meta = json!({
         "status": "failure",
         "statuscode": code,
-        "message": message_of(status, clothes.language),
+        "message": message,
     });
     let text = wrap(clothes.form, &meta, &json!([]));
     let shown = match clothes.dialect {

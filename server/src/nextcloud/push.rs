@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::files::Files;
 use crate::http::body::Body;
 use crate::http::body::full;
+use crate::http::visit::Visit;
 use crate::http::websocket;
 use crate::http::websocket::WebSocket;
 use crate::identity::Caller;
@@ -41,7 +42,6 @@ use crate::identity::Identity;
 use crate::identity::TicketKind;
 use crate::identity::error::IdentityError;
 use crate::identity::secret::Secret;
-use crate::nextcloud::Visit;
 
 /// How long a client may take to say who it is.
 const SIGN_IN_LIMIT: Duration = Duration::from_secs(15);

@@ -23,12 +23,39 @@ impl Query {
         Self(fields.collect())
     }
 
+    /// Reads the body of a request, as a form or as an object of JSON; what it does not say, `otherwise` says.
+    pub(super) fn of_body(body: &[u8], is_json: bool, otherwise: Self) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let mut fields = if is_json {
+            fields_of_json(&text)
+        } else {
+            Self::parse(&text).0
+        };
+        fields.extend(otherwise.0);
+        Self(fields)
+    }
+
     /// Returns the first field of a name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter();
         let found = fields.find(|(have, _)| have == name)?;
         Some(found.1.as_str())
     }
+}
+
+/// Returns the fields of an object; what is no plain value is kept as JSON.
+fn fields_of_json(text: &str) -> Vec<(String, String)> {
+    let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
+        return Vec::new();
+    };
+    let fields = object.into_iter().take(FIELDS_MAX);
+    fields
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => (name, text),
+            serde_json::Value::Null => (name, String::new()),
+            other => (name, other.to_string()),
+        })
+        .collect()
 }
 
 fn decode(text: &str) -> String {

@@ -601,6 +601,10 @@ pub struct SetDisabled {
 impl Operation for SetDisabled {
     type Output = ();
 
+    fn changes_sharing(&self) -> bool {
+        true
+    }
+
     /// Refuses with `NotFound` when the account is deleted.
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let rows = tx
@@ -630,6 +634,10 @@ pub struct DeleteAccount {
 
 impl Operation for DeleteAccount {
     type Output = ();
+
+    fn changes_sharing(&self) -> bool {
+        true
+    }
 
     /// Refuses with `NotFound` when it is deleted already, and as handing over does.
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
@@ -685,6 +693,10 @@ pub struct RestoreAccount {
 
 impl Operation for RestoreAccount {
     type Output = Account;
+
+    fn changes_sharing(&self) -> bool {
+        true
+    }
 
     /// Refuses with `NotFound` when there is none that can come back, and with
     /// `AlreadyExists` when somebody has its name now.
@@ -793,6 +805,10 @@ pub struct FinishPurge {
 impl Operation for FinishPurge {
     type Output = ();
 
+    fn changes_sharing(&self) -> bool {
+        true
+    }
+
     /// Refuses with `NotFound` when the space is not due (it came back meanwhile).
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let space: &[_] = &[self.space.0.into()];
@@ -815,6 +831,20 @@ impl Operation for FinishPurge {
             due,
         )
         .await?;
+        for statement in [
+            "DELETE FROM share WHERE kind = 0 AND to_id IN (SELECT id FROM account \
+             WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
+            "DELETE FROM share WHERE sharer_id IN (SELECT id FROM account \
+             WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
+            "DELETE FROM share WHERE kind = 1 AND to_id IN (SELECT id FROM team \
+             WHERE space_id = $1 AND state = 2 AND purge_at <= $2)",
+            "DELETE FROM mount WHERE account_id IN (SELECT id FROM account \
+             WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
+            "DELETE FROM favorite WHERE account_id IN (SELECT id FROM account \
+             WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
+        ] {
+            tx.perform(statement, due).await?;
+        }
         let accounts = tx
             .execute(
                 "DELETE FROM account WHERE home_space = $1 AND state = 2 AND purge_at <= $2",

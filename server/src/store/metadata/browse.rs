@@ -28,6 +28,7 @@ use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Property;
 use crate::store::metadata::records::QuotaState;
+use crate::store::metadata::records::Root;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
@@ -42,8 +43,8 @@ pub const PAGE_NODES: usize = 1_000;
 /// Finds the node at a path.
 #[derive(Debug)]
 pub struct FindNode {
-    /// The space.
-    pub space: SpaceId,
+    /// Where the path begins.
+    pub root: Root,
     /// The path.
     pub path: NodePath,
 }
@@ -52,7 +53,7 @@ impl Operation for FindNode {
     type Output = Option<Node>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Node>> {
-        Ok(walk(tx, self.space, &self.path).await?.target().cloned())
+        Ok(walk(tx, self.root, &self.path).await?.target().cloned())
     }
 }
 
@@ -77,8 +78,8 @@ impl Operation for FindPath {
 /// Finds the node at a path with what a listing shows, and its first children.
 #[derive(Debug)]
 pub struct OpenListing {
-    /// The space.
-    pub space: SpaceId,
+    /// Where the path begins.
+    pub root: Root,
     /// The path.
     pub path: NodePath,
     /// What to bring.
@@ -108,14 +109,14 @@ impl Operation for OpenListing {
     type Output = OpenedListing;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<OpenedListing> {
-        let asked = ask_walk(tx, self.space, &self.path).await?;
+        let asked = ask_walk(tx, self.root, &self.path).await?;
         let locks = if self.wants.locks {
-            SpaceLocks::ask(tx, self.space, self.now).await?
+            SpaceLocks::ask(tx, self.root.space, self.now).await?
         } else {
             Asked::nothing()
         };
         let quota = if self.wants.quota {
-            ask_quota(tx, self.space).await?
+            ask_quota(tx, self.root.space).await?
         } else {
             Asked::nothing()
         };
@@ -134,7 +135,7 @@ impl Operation for OpenListing {
             Asked::nothing()
         };
         let next = ListChildren {
-            space: self.space,
+            space: self.root.space,
             folder: node.id,
             path: self.path.clone(),
             after: NodeId(0),
@@ -149,7 +150,7 @@ impl Operation for OpenListing {
             None
         };
         let locks = space_locks.covering(tx, &found.nodes, self.now).await?;
-        let at = |(index, lock): &(usize, LockRow)| lock.at(ancestor(&self.path, *index));
+        let at = |(index, lock): &(usize, LockRow)| lock.at(found.path_at(&self.path, *index));
         let next = ListChildren {
             deep_locks: locks.iter().filter(|(_, lock)| lock.deep).map(at).collect(),
             ..next
@@ -160,7 +161,7 @@ impl Operation for OpenListing {
             locks: locks.iter().map(at).collect(),
             is_favorite: tx.answer_one(marks.favorite).await?.is_some(),
             tags: tx.answer(marks.tags).await?,
-            node,
+            ..Entry::bare(node)
         };
         let page = match page {
             Some(asked) => next.answer_page(tx, asked, &space_locks).await?,
@@ -176,14 +177,6 @@ impl Operation for OpenListing {
             }),
         })
     }
-}
-
-fn ancestor(path: &NodePath, names: usize) -> NodePath {
-    let mut at = path.clone();
-    while at.names().len() > names {
-        at = at.parent().unwrap_or_default();
-    }
-    at
 }
 
 async fn ask_checksum<T: Tx>(
@@ -505,8 +498,8 @@ impl ListChildren {
 /// Reads the dead properties of the node at a path.
 #[derive(Debug)]
 pub struct ListProperties {
-    /// The space.
-    pub space: SpaceId,
+    /// Where the path begins.
+    pub root: Root,
     /// The path.
     pub path: NodePath,
 }
@@ -515,7 +508,7 @@ impl Operation for ListProperties {
     type Output = Vec<Property>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Property>> {
-        let found = walk(tx, self.space, &self.path).await?;
+        let found = walk(tx, self.root, &self.path).await?;
         let node = found.existing()?.id;
         properties_of(tx, node).await
     }

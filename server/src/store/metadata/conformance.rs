@@ -68,6 +68,7 @@ use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::testing::Home;
@@ -152,6 +153,8 @@ impl Fixture {
     fn change(&self, at_seconds: i64) -> Change {
         Change {
             space: self.space,
+            top: None,
+            allowed: Permissions::ALL,
             actor: UserId(1),
             now: Timestamp::from_seconds(1_000_000 + at_seconds),
             quota_default_bytes: self.quota,
@@ -227,6 +230,7 @@ impl Fixture {
         let precondition = Precondition::default();
         self.store
             .write(Move {
+                source: self.change(0),
                 change: self.change(0),
                 from,
                 to,
@@ -242,6 +246,7 @@ impl Fixture {
         let change = self.change(0);
         self.store
             .write(Copy {
+                source: change.clone(),
                 change,
                 from,
                 to,
@@ -267,7 +272,7 @@ impl Fixture {
     async fn find(&self, at: &str) -> Option<Node> {
         self.store
             .read(FindNode {
-                space: self.space,
+                root: self.space.into(),
                 path: path(at),
             })
             .await
@@ -276,7 +281,7 @@ impl Fixture {
 
     async fn text(&self, at: &str) -> String {
         let open = OpenFile {
-            space: self.space,
+            root: self.space.into(),
             path: path(at),
         };
         let (_, content) = self.store.read(open).await.unwrap();
@@ -397,7 +402,7 @@ async fn a_request_waits_for_the_database_once_or_twice() {
 
         let begun = round_trips();
         let open = OpenListing {
-            space: f.space,
+            root: f.space.into(),
             path: path("/a/b"),
             wants: ListingWants {
                 properties: true,
@@ -406,6 +411,7 @@ async fn a_request_waits_for_the_database_once_or_twice() {
                 quota: true,
                 favorites_of: Some(UserId(1)),
                 tags: true,
+                share_kinds: true,
             },
             with_children: true,
             now: f.change(0).now,
@@ -611,6 +617,7 @@ async fn a_lock_keeps_others_out_and_its_token_lets_in() {
         negated: false,
     };
     let list = ConditionList {
+        root: None,
         path: Some(path("a")),
         conditions: vec![condition],
     };
@@ -1270,6 +1277,8 @@ impl Fixture {
         let change = self.change(20);
         self.store
             .write(FinishParts {
+                source: self.space,
+                shown: at.to_owned(),
                 until: change.now.plus_seconds(1_000),
                 upload: name.to_owned(),
                 changes,
@@ -1422,10 +1431,7 @@ async fn uploads_in_parts_are_bounded_by_number_parts_and_quota() {
     f.store.write(give_up).await.unwrap();
     assert!(f.begin_parts("d", Some(5)).await.is_err());
     f.begin_parts("d", Some(4)).await.unwrap();
-    let list = ListParted {
-        account: UserId(1),
-        space: f.space,
-    };
+    let list = ListParted { account: UserId(1) };
     assert_eq!(f.store.read(list).await.unwrap().len(), 3);
     f.assert_sound().await;
 }

@@ -20,6 +20,7 @@ use crate::store::metadata::records::ContentBody;
 use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
+use crate::store::metadata::records::Root;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
@@ -129,8 +130,8 @@ impl Operation for FindHooked {
 /// Finds the file at a path together with its content.
 #[derive(Debug)]
 pub struct OpenFile {
-    /// The space.
-    pub space: SpaceId,
+    /// Where the path begins.
+    pub root: Root,
     /// The file.
     pub path: NodePath,
 }
@@ -139,7 +140,7 @@ impl Operation for OpenFile {
     type Output = (Node, Content);
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<(Node, Content)> {
-        let found = walk(tx, self.space, &self.path).await?;
+        let found = walk(tx, self.root, &self.path).await?;
         let node = found.existing()?;
         let id = node.content.ok_or(Refusal::IsAFolder)?;
         let content = content_by_id(tx, id).await?.ok_or_else(|| {

@@ -19,7 +19,6 @@ use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Growth;
 use crate::store::metadata::nodes::archive;
 use crate::store::metadata::nodes::charge;
-use crate::store::metadata::nodes::lock_space;
 use crate::store::metadata::nodes::more_seqs;
 use crate::store::metadata::nodes::node_by_id;
 use crate::store::metadata::nodes::signed;
@@ -28,17 +27,21 @@ use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tree::Ends;
 use crate::store::metadata::tree::files_of;
+use crate::store::metadata::tree::lock_both;
 use crate::store::metadata::tree::put_into_trash;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 
-/// Copies a node, with everything below, as rows that name the same contents.
+/// Copies a node, with everything below, as rows that name the same contents; also to another space.
 #[derive(Debug)]
 pub struct Copy {
-    /// Space, person and moment.
+    /// Space, person and moment at the source.
+    pub source: Change,
+    /// The same at the target.
     pub change: Change,
     /// What.
     pub from: NodePath,
@@ -56,20 +59,29 @@ impl Operation for Copy {
     type Output = Committed;
 
     fn space(&self) -> Option<SpaceId> {
-        Some(self.change.space)
+        (self.source.space == self.change.space).then_some(self.change.space)
+    }
+
+    fn changes_sharing(&self) -> bool {
+        true
     }
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
         let change = &self.change;
-        let name = self.to.name().ok_or(Refusal::Root)?;
-        if self.to == self.from || (self.to.is_within(&self.from) && !self.shallow) {
-            return Err(Refusal::IntoItself.into());
-        }
-        let space = lock_space(tx, change, 1).await?;
+        self.source.require(Permissions::READ)?;
+        // The source's lock keeps the collector from contents that get a second name here.
+        let (_, space) = lock_both(tx, (&self.source, 0), (change, 1)).await?;
         let paths = (&self.from, &self.to);
-        let ends = Ends::find(tx, change, paths, &self.precondition, self.overwrite).await?;
+        let places = (&self.source, change);
+        let ends = Ends::find(tx, places, paths, &self.precondition, self.overwrite).await?;
         let source = ends.from.existing()?;
         let old = ends.to.target();
+        if old.is_some_and(|old| old.id == source.id) || (ends.is_into_itself()? && !self.shallow) {
+            return Err(Refusal::IntoItself.into());
+        }
+        if old.is_none() {
+            change.require(Permissions::CREATE)?;
+        }
         let whole = !(self.shallow && source.is_folder());
         let added = if whole { signed(source.size_bytes) } else { 0 };
         space.check_quota(added - old.map_or(0, |node| signed(node.size_bytes)))?;
@@ -77,12 +89,16 @@ impl Operation for Copy {
             if !source.is_folder() && !old.is_folder() {
                 return overwrite_file(tx, change, (source, old), &ends, space.first_seq).await;
             }
+            if self.to.is_root() {
+                // What somebody was given is not replaced by something else.
+                return Err(Refusal::Root.into());
+            }
             put_into_trash(tx, change, &space, (old, ends.to.above()?), space.first_seq).await?;
         }
         let target = CopyTarget {
             space: change.space,
             above: ends.to.above()?,
-            name,
+            name: self.to.name().ok_or(Refusal::Root)?,
             now: change.now,
         };
         let id = copy_tree(tx, source, whole, &target).await?;
@@ -103,6 +119,7 @@ async fn overwrite_file<T: Tx>(
     seq: i64,
 ) -> StoreResult<Committed> {
     archive(tx, (old, signed(old.size_bytes)), seq, change).await?;
+    let content = content_here(tx, change, source).await?;
     tx.perform(
         "UPDATE node SET seq = $1, tree_seq = $1, content_id = $2, size = $3, mtime = $4, \
          rev = CASE WHEN rev + 1 > $1 THEN rev + 1 ELSE $1 END, \
@@ -110,7 +127,7 @@ async fn overwrite_file<T: Tx>(
          WHERE id = $6",
         &[
             seq.into(),
-            source.content.map(|id| id.0).into(),
+            content.into(),
             signed(source.size_bytes).into(),
             source.mtime.0.into(),
             (change.now.0 / 1_000).into(),
@@ -140,6 +157,26 @@ async fn overwrite_file<T: Tx>(
         node,
         created: false,
     })
+}
+
+/// Returns a file's content in the space that changes; of a file of another space, with the same frames.
+async fn content_here<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    source: &Node,
+) -> StoreResult<Option<i64>> {
+    let content = source.content.map(|id| id.0);
+    if source.space == change.space {
+        return Ok(content);
+    }
+    gather(tx, source, false).await?;
+    carry_contents(tx, (change.space, change.now)).await?;
+    tx.row(
+        "SELECT new_id FROM carried WHERE old_id = $1",
+        &[content.into()],
+        |row| row.int(0),
+    )
+    .await
 }
 
 /// Where a copied tree goes. The name is free, the quota was tested, the space is locked.
@@ -174,7 +211,7 @@ pub(crate) async fn copy_tree<T: Tx>(
 ) -> StoreResult<NodeId> {
     let count = gather(tx, source, whole && source.is_folder()).await?;
     if source.space != target.space {
-        carry_contents(tx, target).await?;
+        carry_contents(tx, (target.space, target.now)).await?;
     }
     let first_seq = more_seqs(tx, target.space, count).await?;
     let numbers = Numbers {
@@ -225,8 +262,11 @@ pub(crate) async fn gather<T: Tx>(tx: &mut T, source: &Node, deep: bool) -> Stor
 
 /// Gives the target's space a row for each content of the copied nodes: the one that
 /// it has with the same hash, else a new one that names the same frames.
-async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResult<()> {
-    let space = target.space.0;
+pub(crate) async fn carry_contents<T: Tx>(
+    tx: &mut T,
+    (space, now): (SpaceId, Timestamp),
+) -> StoreResult<()> {
+    let space = space.0;
     tx.perform(
         "INSERT INTO carried (old_id, new_id, ordinal) \
          SELECT o.id, h.id, row_number() OVER (PARTITION BY h.id IS NULL ORDER BY o.id) - 1 \
@@ -251,7 +291,7 @@ async fn carry_contents<T: Tx>(tx: &mut T, target: &CopyTarget<'_>) -> StoreResu
          SELECT $1 + k.ordinal, $2, c.hash, c.key_number, c.size, c.profile, c.chunks, c.pack, \
          c.off, c.stored, c.map, c.checksum, $3 \
          FROM carried k CROSS JOIN content c WHERE c.id = k.old_id AND k.new_id IS NULL",
-        &[first.into(), space.into(), target.now.0.into()],
+        &[first.into(), space.into(), now.0.into()],
     )
     .await?;
     tx.perform(

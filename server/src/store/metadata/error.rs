@@ -98,6 +98,9 @@ pub enum Refusal {
     /// A folder cannot go into itself.
     #[error("a folder cannot be moved or copied into itself")]
     IntoItself,
+    /// Whoever asks may see the node, but not do this.
+    #[error("not permitted")]
+    NotPermitted,
     /// The root of a space cannot be changed this way.
     #[error("the root cannot be changed")]
     Root,

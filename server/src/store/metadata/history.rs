@@ -174,6 +174,8 @@ async fn forget_node<T: Tx>(
     for statement in [
         "DELETE FROM lock WHERE node_id = $1",
         "DELETE FROM favorite WHERE node_id = $1",
+        "DELETE FROM share WHERE node_id = $1",
+        "DELETE FROM mount WHERE node_id = $1",
         "DELETE FROM node_tag WHERE node_id = $1",
     ] {
         tx.perform(statement, &[id.into()]).await?;

@@ -32,6 +32,7 @@ use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::LockKind;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::tx::Asked;
@@ -228,14 +229,6 @@ pub(crate) async fn covering<T: Tx>(
     Ok(found)
 }
 
-fn prefix(path: &NodePath, names: usize) -> NodePath {
-    let mut at = path.clone();
-    while at.names().len() > names {
-        at = at.parent().unwrap_or_default();
-    }
-    at
-}
-
 /// Which nodes a change touches, so which locks stand in its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -283,14 +276,15 @@ pub(crate) async fn require_tokens<T: Tx>(
             }
         }
     }
-    refuse_without_token(change.actor, path, &in_the_way, precondition)?;
+    let shown = |index| walk.path_at(path, index);
+    refuse_without_token(change.actor, shown, &in_the_way, precondition)?;
     if let (Reach::Tree, Some(target)) = (reach, walk.target().filter(|node| node.is_folder())) {
         for lock in locks_below(tx, change.space, target.id, change.now).await? {
             let at = path_of(tx, change.space, lock.node)
                 .await?
                 .unwrap_or_default();
-            let index = at.names().len();
-            refuse_without_token(change.actor, &at, &[(index, lock)], precondition)?;
+            let shown = |_| walk.path_below(&at);
+            refuse_without_token(change.actor, shown, &[(0, lock)], precondition)?;
         }
     }
     Ok(())
@@ -298,7 +292,7 @@ pub(crate) async fn require_tokens<T: Tx>(
 
 fn refuse_without_token(
     actor: UserId,
-    path: &NodePath,
+    shown: impl Fn(usize) -> NodePath,
     locks: &[(usize, LockRow)],
     precondition: &Precondition,
 ) -> StoreResult<()> {
@@ -311,7 +305,7 @@ fn refuse_without_token(
         });
         if !is_opened {
             return Err(Refusal::Locked {
-                path: prefix(path, *index),
+                path: shown(*index),
                 until: lock.until,
             }
             .into());
@@ -445,7 +439,10 @@ pub(crate) async fn check_precondition<T: Tx>(
 
 async fn list_holds<T: Tx>(tx: &mut T, change: &Change, list: &ConditionList) -> StoreResult<bool> {
     let found = match &list.path {
-        Some(path) => Some(walk(tx, change.space, path).await?),
+        Some(path) => {
+            let root = list.root.unwrap_or_else(|| change.root());
+            Some(walk(tx, root, path).await?)
+        }
         None => None,
     };
     let etag = found.as_ref().and_then(Walk::target).map(Node::etag);
@@ -476,7 +473,7 @@ impl Operation for CheckPrecondition {
     type Output = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
-        let found = walk(tx, self.change.space, &self.path).await?;
+        let found = walk(tx, self.change.root(), &self.path).await?;
         check_precondition(tx, &self.change, &found, &self.precondition).await
     }
 }
@@ -511,8 +508,9 @@ impl Operation for CreateLock {
         let change = &self.change;
         // The space's row is the lock under which nodes and their locks change.
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         let node = found.existing()?.clone();
+        change.require(Permissions::UPDATE)?;
         check_precondition(tx, change, &found, &self.precondition).await?;
         self.refuse_conflicts(tx, &found).await?;
         let row = LockRow {
@@ -632,11 +630,12 @@ impl Operation for LockByHand {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HandLock> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         let node = found.existing()?.clone();
         if node.is_folder() {
             return Err(Refusal::IsAFolder.into());
         }
+        change.require(Permissions::UPDATE)?;
         check_precondition(tx, change, &found, &self.precondition).await?;
         let held = covering(tx, &found.nodes, change.now)
             .await?
@@ -645,7 +644,10 @@ impl Operation for LockByHand {
         let until = change.now.plus_seconds(self.timeout_seconds);
         if let Some((index, mut lock)) = held {
             if lock.node != node.id || lock.owner != change.actor || lock.kind != self.kind {
-                return Ok(HandLock::Held(node, lock.at(prefix(&self.path, index))));
+                return Ok(HandLock::Held(
+                    node,
+                    lock.at(found.path_at(&self.path, index)),
+                ));
             }
             lock.until = until;
             lock.timeout_seconds = self.timeout_seconds;
@@ -702,7 +704,7 @@ impl Operation for UnlockByHand {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HandLock> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         let node = found.existing()?.clone();
         check_precondition(tx, change, &found, &self.precondition).await?;
         let locks = covering(tx, &found.nodes, change.now).await?;
@@ -723,7 +725,7 @@ impl Operation for UnlockByHand {
             show_above(tx, &found, space.first_seq).await?;
         }
         Ok(match rest {
-            Some((index, lock)) => HandLock::Held(node, lock.at(prefix(&self.path, index))),
+            Some((index, lock)) => HandLock::Held(node, lock.at(found.path_at(&self.path, index))),
             None if ended => HandLock::Unlocked(node),
             None => HandLock::NotLocked,
         })
@@ -737,7 +739,7 @@ impl CreateLock {
             // Who locked a file by hand may open it in a program that locks it as well.
             let is_own_hand = lock.kind == LockKind::Hand && lock.owner == change.actor;
             if !(is_own_hand || lock.shared && self.shared) {
-                let path = prefix(&self.path, index);
+                let path = found.path_at(&self.path, index);
                 return Err(Refusal::LockConflict { path }.into());
             }
         }
@@ -745,9 +747,10 @@ impl CreateLock {
         if self.deep && node.is_folder() {
             for lock in locks_below(tx, change.space, node.id, change.now).await? {
                 if !(lock.shared && self.shared) {
-                    let path = path_of(tx, change.space, lock.node)
+                    let whole = path_of(tx, change.space, lock.node)
                         .await?
                         .unwrap_or_default();
+                    let path = found.path_below(&whole);
                     return Err(Refusal::LockConflict { path }.into());
                 }
             }
@@ -774,8 +777,8 @@ impl Operation for RefreshLock {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Lock>> {
         lock_space_row(tx, self.change.space).await?;
-        let Some((index, mut lock)) = own_lock(tx, &self.change, &self.path, &self.token).await?
-        else {
+        let own = own_lock(tx, &self.change, &self.path, &self.token).await?;
+        let Some((found, index, mut lock)) = own else {
             return Ok(None);
         };
         lock.until = self.change.now.plus_seconds(self.timeout_seconds);
@@ -789,7 +792,7 @@ impl Operation for RefreshLock {
             ],
         )
         .await?;
-        Ok(Some(lock.at(prefix(&self.path, index))))
+        Ok(Some(lock.at(found.path_at(&self.path, index))))
     }
 }
 
@@ -810,7 +813,7 @@ impl Operation for EndLock {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
         let space = lock_space(tx, &self.change, 1).await?;
         let own = own_lock(tx, &self.change, &self.path, &self.token).await?;
-        let Some((index, _)) = own else {
+        let Some((found, index, _)) = own else {
             return Ok(false);
         };
         tx.perform(
@@ -818,8 +821,8 @@ impl Operation for EndLock {
             &[self.token.as_str().into()],
         )
         .await?;
-        let root = walk(tx, self.change.space, &prefix(&self.path, index)).await?;
-        show_above(tx, &root, space.first_seq).await?;
+        let above = found.nodes.get(..index).unwrap_or_default();
+        touch_above(tx, above, space.first_seq, Growth::default()).await?;
         Ok(true)
     }
 }
@@ -829,12 +832,13 @@ async fn own_lock<T: Tx>(
     change: &Change,
     path: &NodePath,
     token: &str,
-) -> StoreResult<Option<(usize, LockRow)>> {
-    let found = walk(tx, change.space, path).await?;
+) -> StoreResult<Option<(Walk, usize, LockRow)>> {
+    let found = walk(tx, change.root(), path).await?;
     let locks = covering(tx, &found.nodes, change.now).await?;
-    Ok(locks
+    let mut own = locks
         .into_iter()
-        .find(|(_, lock)| lock.token == token && lock.owner == change.actor))
+        .filter(|(_, lock)| lock.token == token && lock.owner == change.actor);
+    Ok(own.next().map(|(index, lock)| (found, index, lock)))
 }
 
 /// Returns every lock that covers a path, also one that names nothing yet.
@@ -850,7 +854,7 @@ impl Operation for CoveringLocks {
     type Output = Vec<Lock>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Lock>> {
-        let found = walk(tx, self.change.space, &self.path).await?;
+        let found = walk(tx, self.change.root(), &self.path).await?;
         let mut locks = covering(tx, &found.nodes, self.change.now).await?;
         if found.missing > 0 {
             // A shallow lock of the last folder that exists does not cover what is not there.
@@ -858,7 +862,7 @@ impl Operation for CoveringLocks {
         }
         Ok(locks
             .iter()
-            .map(|(index, lock)| lock.at(prefix(&self.path, *index)))
+            .map(|(index, lock)| lock.at(found.path_at(&self.path, *index)))
             .collect())
     }
 }

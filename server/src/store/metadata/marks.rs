@@ -50,7 +50,7 @@ impl Operation for MarkFavorite {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         // The node must not be deleted for good between the look and the mark.
         lock_space_row(tx, self.change.space).await?;
-        let found = walk(tx, self.change.space, &self.path).await?;
+        let found = walk(tx, self.change.root(), &self.path).await?;
         let node = found.existing()?.id;
         check_precondition(tx, &self.change, &found, &self.precondition).await?;
         mark_favorite(tx, self.change.actor, node, self.is_favorite).await

@@ -5,6 +5,7 @@
 //! durable group commits, reads see one snapshot.
 
 pub mod accounts;
+mod across;
 pub mod backup;
 pub mod browse;
 pub mod changes;
@@ -21,11 +22,13 @@ pub mod copy;
 pub mod dialect;
 pub mod error;
 pub mod feed;
+pub mod grants;
 pub mod history;
 pub mod jobs;
 pub mod locks;
 pub mod marks;
 pub mod migrate;
+pub mod mounts;
 pub mod nodes;
 pub mod packs;
 pub mod parts;
@@ -37,6 +40,7 @@ pub mod records;
 pub mod redirections;
 pub mod search;
 pub mod secret_mark;
+pub mod shares;
 #[cfg(test)]
 #[path = "sign_in_conformance.rs"]
 mod sign_in_on_postgres;
@@ -58,6 +62,8 @@ pub(crate) mod walk;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::Either;
 
@@ -84,6 +90,8 @@ use crate::store::metadata::tx::Tx;
 pub struct MetadataStore {
     engine: Engine,
     changes: Arc<Changes>,
+    /// Rises whenever this process, or another on the same SQLite file, may have changed who sees what.
+    sharing: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -100,6 +108,7 @@ impl MetadataStore {
         Ok(Self {
             engine: Engine::Sqlite(Sqlite::open(path, settings)?),
             changes: Arc::default(),
+            sharing: Arc::default(),
         })
     }
 
@@ -112,6 +121,7 @@ impl MetadataStore {
         Ok(Self {
             engine: Engine::Postgres(Postgres::open(url, settings).await?),
             changes: Arc::default(),
+            sharing: Arc::default(),
         })
     }
 
@@ -150,6 +160,9 @@ impl MetadataStore {
         urgency: Urgency,
     ) -> impl Future<Output = StoreResult<O::Output>> + Send + use<O> {
         let changes = Arc::clone(&self.changes);
+        let sharing = operation
+            .changes_sharing()
+            .then(|| Arc::clone(&self.sharing));
         let space = operation.space();
         let written = match &self.engine {
             Engine::Sqlite(engine) => Either::Left(engine.write(operation, urgency)),
@@ -157,6 +170,9 @@ impl MetadataStore {
         };
         async move {
             let outcome = written.await;
+            if let Some(sharing) = sharing {
+                sharing.fetch_add(1, Ordering::Release);
+            }
             if let (Some(space), true) = (space, outcome.is_ok()) {
                 changes.note(space);
             }
@@ -232,6 +248,20 @@ impl MetadataStore {
             Engine::Sqlite(_) => self.write_in_background(DataVersion).await,
             Engine::Postgres(engine) => engine.read(ReadAccountMark).await,
         }
+    }
+
+    /// Returns a number that is another one whenever who sees what may have changed since; `None`: other
+    /// servers may change it at any time.
+    pub fn sharing_version(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Sqlite(_) => Some(self.sharing.load(Ordering::Acquire)),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// Says that another process may have changed who sees what.
+    pub fn note_sharing(&self) {
+        self.sharing.fetch_add(1, Ordering::Release);
     }
 
     /// Finishes what is queued and folds the write-ahead log back. Blocks.

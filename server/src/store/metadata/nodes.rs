@@ -23,6 +23,8 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::NodeKind;
+use crate::store::metadata::records::Permissions;
+use crate::store::metadata::records::Root;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::tx::Asked;
@@ -73,12 +75,35 @@ pub(crate) fn signed(value: u64) -> i64 {
 pub struct Change {
     /// The space that changes.
     pub space: SpaceId,
+    /// The node from which paths are followed; `None`: the space's root.
+    pub top: Option<NodeId>,
+    /// What whoever asks may do there.
+    pub allowed: Permissions,
     /// Who asked.
     pub actor: UserId,
     /// The moment of the request.
     pub now: Timestamp,
     /// Quota of spaces that have none of their own; `None`: no limit.
     pub quota_default_bytes: Option<u64>,
+}
+
+impl Change {
+    /// Returns where paths begin.
+    pub(crate) fn root(&self) -> Root {
+        Root {
+            space: self.space,
+            top: self.top,
+        }
+    }
+
+    /// Refuses what whoever asks may not do.
+    pub(crate) fn require(&self, needed: Permissions) -> StoreResult<()> {
+        if self.allowed.has(needed) {
+            Ok(())
+        } else {
+            Err(Refusal::NotPermitted.into())
+        }
+    }
 }
 
 /// A space's row, locked by this transaction.

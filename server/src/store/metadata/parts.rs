@@ -34,6 +34,7 @@ use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::tx::Asked;
@@ -293,7 +294,7 @@ impl Operation for BeginParts {
         let same = ask_upload(tx, change.actor, &self.name).await?;
         let room = AskedRoom::ask(tx, change).await?;
         let walk = match &self.target {
-            Some(target) => Some(ask_walk(tx, change.space, &target.path).await?),
+            Some(target) => Some(ask_walk(tx, change.root(), &target.path).await?),
             None => None,
         };
         let same = tx.answer_one(same).await?;
@@ -308,6 +309,10 @@ impl Operation for BeginParts {
             if found.target().is_some_and(Node::is_folder) {
                 return Err(Refusal::IsAFolder.into());
             }
+            change.require(match found.target() {
+                Some(_) => Permissions::UPDATE,
+                None => Permissions::CREATE,
+            })?;
             replaced = found.target().cloned();
         }
         match same {
@@ -402,9 +407,12 @@ impl Operation for PreparePart {
     type Output = PreparedPart;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<PreparedPart> {
-        let change = &self.change;
+        let upload = open_upload(tx, self.change.actor, &self.name).await?;
+        let change = &Change {
+            space: upload.space,
+            ..self.change.clone()
+        };
         let room = AskedRoom::ask(tx, change).await?;
-        let upload = open_upload(tx, change.actor, &self.name).await?;
         let former = ask_part(tx, upload.id, self.number).await?;
         let before = tx
             .ask(
@@ -506,6 +514,9 @@ impl Operation for PutPart {
         let room = AskedRoom::ask(tx, change).await?;
         let held = ask_held(tx, change.space, &self.content).await?;
         let upload = open_upload(tx, change.actor, &self.upload).await?;
+        if upload.space != change.space {
+            return Err(Refusal::from(PartsFault::Unknown).into());
+        }
         let former = ask_part(tx, upload.id, self.number).await?;
         let former = tx.answer_one(former).await?;
         protection.require(tx, lease, change.now).await?;
@@ -752,8 +763,6 @@ impl Operation for ReadParts {
 pub struct ListParted {
     /// Whose.
     pub account: UserId,
-    /// The space that they write to.
-    pub space: SpaceId,
 }
 
 impl Operation for ListParted {
@@ -763,8 +772,8 @@ impl Operation for ListParted {
         tx.rows(
             "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, \
              node_id, rev, created, path, former FROM upload \
-             WHERE space_id = $1 AND node_id IS NULL AND account_id = $2",
-            &[self.space.0.into(), self.account.0.into()],
+             WHERE account_id = $1 AND node_id IS NULL",
+            &[self.account.0.into()],
             read_upload,
         )
         .await
@@ -794,8 +803,12 @@ impl Operation for ReadContents {
 pub struct FinishParts {
     /// The version; its content rests on nothing but the parts.
     pub commit: CommitUpload,
+    /// The space that the parts were written to.
+    pub source: SpaceId,
     /// The upload.
     pub upload: String,
+    /// The path of the file as the client named it.
+    pub shown: String,
     /// Its `changes` when the parts were read.
     pub changes: i64,
     /// How long what it became is remembered.
@@ -806,16 +819,24 @@ impl Operation for FinishParts {
     type Output = Became;
 
     fn space(&self) -> Option<SpaceId> {
-        self.commit.space()
+        self.commit.space().filter(|space| *space == self.source)
     }
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Became> {
         let change = &self.commit.change;
+        // Rows of two spaces: their locks are taken in ascending order.
+        if self.source < change.space {
+            lock_space_row(tx, self.source).await?;
+        }
         lock_space_row(tx, change.space).await?;
+        if self.source > change.space {
+            lock_space_row(tx, self.source).await?;
+        }
         let asked = ask_upload(tx, change.actor, &self.upload).await?;
         let upload = tx.answer_one(asked).await?;
+        let upload = upload.filter(|upload| upload.space == self.source);
         let upload = upload.ok_or(Refusal::from(PartsFault::Unknown))?;
-        let path = self.commit.path.to_string();
+        let path = self.shown.clone();
         if let Some(became) = upload.became {
             // The same request came twice, and the other one was first.
             return if became.path == path {

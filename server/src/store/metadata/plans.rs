@@ -52,6 +52,8 @@ const GROWING: &[&str] = &[
     "favorite",
     "tag",
     "node_tag",
+    "share",
+    "mount",
 ];
 
 /// Files whose statements run only in commands or in background jobs over everything.
@@ -111,6 +113,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "lists groups, a page at a time",
     ),
     (
+        "WHERE s.kind = $1 AND s.state = 0 AND (s.expires_at",
+        "an administrator looks at links, a page at a time",
+    ),
+    (
         "SELECT min(begun) FROM lease WHERE until > $1",
         "the collector asks; leases are the few long uploads of this moment",
     ),
@@ -161,6 +167,11 @@ INSERT INTO upload_part SELECT id, 1, '1', id, 1, NULL, 0 FROM upload;
 INSERT INTO favorite SELECT space_id, id FROM node WHERE id % 9 = 0;
 INSERT INTO tag SELECT id, id, 't', 't' FROM account;
 INSERT INTO node_tag SELECT id, space_id FROM node WHERE id % 9 = 0;
+INSERT INTO share (id, kind, space_id, node_id, sharer_id, to_id, permissions, name, made_at, expires_at, token_hash)
+  SELECT id, 0, space_id, id, space_id, id % 300 + 1, 1, name, 0, id, randomblob(16) FROM node WHERE id % 41 = 0;
+INSERT INTO share (id, kind, space_id, node_id, sharer_id, to_id, permissions, name, made_at)
+  SELECT id, 1, space_id, id, space_id, id % 59 + 1, 1, name, 0 FROM node WHERE id % 97 = 0 AND id % 41 <> 0;
+INSERT INTO mount SELECT space_id, id, NULL, name, NULL FROM node WHERE id % 4 = 1;
 ";
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -6,6 +6,7 @@
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::records::Root;
 
 /// A list of ETags as in If-Match (RFC 9110 section 13.1); tags are without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Condition {
 pub struct ConditionList {
     /// The resource that it speaks of; `None`: one outside the caller's space, which has no state.
     pub path: Option<NodePath>,
+    /// Where the path begins; `None`: where that of the request does.
+    pub root: Option<Root>,
     /// The conditions.
     pub conditions: Vec<Condition>,
 }

@@ -8,6 +8,7 @@ use nuage_shared::manifest::Place;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::mounts::Mount;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -28,6 +29,76 @@ ids! {
     ContentRef
     /// An app token. Never used again.
     TokenId
+}
+
+/// Where paths begin: the root of a space, or a node in it that somebody was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Root {
+    /// The space.
+    pub space: SpaceId,
+    /// The node; `None`: the space's own root.
+    pub top: Option<NodeId>,
+}
+
+impl From<SpaceId> for Root {
+    fn from(space: SpaceId) -> Self {
+        Self { space, top: None }
+    }
+}
+
+/// A set of things that somebody may do with nodes, numbered as the OCS sharing API does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Permissions(u8);
+
+impl Permissions {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// See, list, read.
+    pub const READ: Self = Self(1);
+    /// Change contents, names and properties.
+    pub const UPDATE: Self = Self(2);
+    /// Make files and folders.
+    pub const CREATE: Self = Self(4);
+    /// Delete, and move away.
+    pub const DELETE: Self = Self(8);
+    /// Give to others.
+    pub const SHARE: Self = Self(16);
+    /// Everything.
+    pub const ALL: Self = Self(31);
+
+    /// Returns the set of these bits; unknown ones are left out.
+    pub const fn of_bits(bits: i64) -> Self {
+        let [low, ..] = bits.to_le_bytes();
+        Self(low & 0b1_1111)
+    }
+
+    /// Returns the bits.
+    pub fn bits(self) -> i64 {
+        self.0.into()
+    }
+
+    /// Returns whether all of `other` is allowed.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns what either allows.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns what both allow.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Returns this without what `other` allows.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 /// What a node is.
@@ -258,6 +329,8 @@ pub struct ListingWants {
     pub favorites_of: Option<UserId>,
     /// Tags.
     pub tags: bool,
+    /// How the caller shared them.
+    pub share_kinds: bool,
 }
 
 /// A node with what a listing brings.
@@ -275,6 +348,12 @@ pub struct Entry {
     pub is_favorite: bool,
     /// Names of its tags, if wanted.
     pub tags: Vec<String>,
+    /// What it is the root of, where it was given and appears in the caller's home.
+    pub mount: Option<Box<Mount>>,
+    /// Folders of a home: stands for all mounts at and below, and changes when they do.
+    pub mounts_mark: Option<u64>,
+    /// How the caller shared it, by the numbers of the OCS sharing API, if wanted.
+    pub share_kinds: Vec<u8>,
 }
 
 impl Entry {
@@ -287,6 +366,17 @@ impl Entry {
             locks: Vec::new(),
             is_favorite: false,
             tags: Vec::new(),
+            mount: None,
+            mounts_mark: None,
+            share_kinds: Vec::new(),
+        }
+    }
+
+    /// Returns the node's ETag without quotes; that of a folder changes with what is mounted below as well.
+    pub fn etag(&self) -> String {
+        match self.mounts_mark {
+            None => self.node.etag(),
+            Some(mark) => format!("{}-{mark:x}", self.node.etag()),
         }
     }
 }

@@ -42,6 +42,7 @@ use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::shares::suspend_shares;
 use crate::store::metadata::tree::files_of;
 use crate::store::metadata::tree::place_node;
 use crate::store::metadata::tx::Operation;
@@ -253,6 +254,10 @@ impl Operation for RestoreFromTrash {
         Some(self.change.space)
     }
 
+    fn changes_sharing(&self) -> bool {
+        true
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<(Node, NodePath)> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
@@ -288,6 +293,7 @@ impl Operation for RestoreFromTrash {
                 |row| row.int(0),
             )
             .await?;
+        suspend_shares(tx, change.space, node.id, false).await?;
         let growth = Growth {
             bytes: signed(node.size_bytes),
             files: files_of(node),

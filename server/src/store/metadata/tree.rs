@@ -7,6 +7,7 @@ use nuage_shared::node_path::NodePath;
 
 use crate::clock::NANOS;
 use crate::clock::Timestamp;
+use crate::store::metadata::across::move_across;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::locks::Reach;
@@ -29,8 +30,10 @@ use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::PropertyPatch;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::shares::suspend_shares;
 use crate::store::metadata::trash::discard_one;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
@@ -66,11 +69,12 @@ impl Operation for MakeFolder {
         }
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         if found.target().is_some() {
             return Err(Refusal::AlreadyExists.into());
         }
         let above = found.above()?;
+        change.require(Permissions::CREATE)?;
         check_precondition(tx, change, &found, &self.precondition).await?;
         require_unlocked(
             tx,
@@ -126,12 +130,17 @@ impl Operation for Delete {
         Some(self.change.space)
     }
 
+    fn changes_sharing(&self) -> bool {
+        true
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         let node = found.existing()?;
         let above = found.above()?;
+        change.require(Permissions::DELETE)?;
         check_precondition(tx, change, &found, &self.precondition).await?;
         require_unlocked(
             tx,
@@ -165,6 +174,7 @@ pub(crate) async fn put_into_trash<T: Tx>(
     seq: i64,
 ) -> StoreResult<()> {
     end_locks_of_tree(tx, change.space, node, change.now).await?;
+    suspend_shares(tx, change.space, node.id, true).await?;
     archive(tx, (node, 0), seq, change).await?;
     bury(tx, node, seq, Departure::Deleted, change.now).await?;
     tx.perform(
@@ -225,37 +235,61 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// Walks both paths and makes the tests that MOVE and COPY share.
+    ///
+    /// The conditions are those of the source, where `source` may see it; `change` is made at the target.
     pub(crate) async fn find<T: Tx>(
         tx: &mut T,
-        change: &Change,
+        (source, change): (&Change, &Change),
         (from, to): (&NodePath, &NodePath),
         precondition: &Precondition,
         overwrite: bool,
     ) -> StoreResult<Self> {
-        let source = walk(tx, change.space, from).await?;
-        source.existing()?;
-        if from.is_within(to) && from != to {
-            // Replacing a folder by something inside it would delete the source first.
-            return Err(Refusal::IntoItself.into());
-        }
-        let target = walk(tx, change.space, to).await?;
+        let found = walk(tx, source.root(), from).await?;
+        let node = found.existing()?;
+        let target = walk(tx, change.root(), to).await?;
         target.above()?;
-        check_precondition(tx, change, &source, precondition).await?;
-        if target.target().is_some() && !overwrite {
-            return Err(Refusal::PreconditionFailed.into());
+        if let Some(old) = target.target() {
+            let above = found.above().unwrap_or_default();
+            if above.iter().any(|folder| folder.id == old.id) {
+                // Replacing a folder by something inside it would delete the source first.
+                return Err(Refusal::IntoItself.into());
+            }
+        }
+        check_precondition(tx, source, &found, precondition).await?;
+        match target.target() {
+            Some(_) if !overwrite => return Err(Refusal::PreconditionFailed.into()),
+            Some(old) if old.is_folder() || node.is_folder() => {
+                change.require(Permissions::CREATE.or(Permissions::DELETE))?;
+            }
+            Some(_) => change.require(Permissions::UPDATE)?,
+            None => {}
         }
         require_unlocked(tx, change, (to, &target), precondition, Reach::Tree).await?;
         Ok(Self {
-            from: source,
+            from: found,
             to: target,
         })
     }
+
+    /// Returns whether the target lies within the source, or is it.
+    pub(crate) fn is_into_itself(&self) -> StoreResult<bool> {
+        let node = self.from.existing()?;
+        Ok(self.to.nodes.iter().any(|above| above.id == node.id))
+    }
+
+    /// Returns whether both are members of one folder.
+    fn is_renaming(&self) -> StoreResult<bool> {
+        let folder = self.to.above()?.last().map(|folder| folder.id);
+        Ok(self.from.existing()?.parent == folder)
+    }
 }
 
-/// Moves or renames a node in one step.
+/// Moves or renames a node in one step, also from one space to another.
 #[derive(Debug)]
 pub struct Move {
-    /// Space, person and moment.
+    /// Space, person and moment at the source.
+    pub source: Change,
+    /// The same at the target.
     pub change: Change,
     /// What.
     pub from: NodePath,
@@ -271,35 +305,70 @@ impl Operation for Move {
     type Output = Committed;
 
     fn space(&self) -> Option<SpaceId> {
-        Some(self.change.space)
+        (self.source.space == self.change.space).then_some(self.change.space)
+    }
+
+    fn changes_sharing(&self) -> bool {
+        true
     }
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Committed> {
-        let change = &self.change;
+        let (source, change) = (&self.source, &self.change);
         let name = self.to.name().ok_or(Refusal::Root)?;
-        if self.from.is_root() {
+        let (left, space) = lock_both(tx, (source, 1), (change, 2)).await?;
+        let paths = (&self.from, &self.to);
+        let precondition = &self.precondition;
+        let ends = Ends::find(tx, (source, change), paths, precondition, self.overwrite).await?;
+        if ends.from.above().is_err() {
             return Err(Refusal::Root.into());
         }
-        if self.to.is_within(&self.from) {
+        if ends.is_into_itself()? {
             return Err(Refusal::IntoItself.into());
         }
-        let space = lock_space(tx, change, 2).await?;
-        let paths = (&self.from, &self.to);
-        let ends = Ends::find(tx, change, paths, &self.precondition, self.overwrite).await?;
-        let source = (&self.from, &ends.from);
-        require_unlocked(tx, change, source, &self.precondition, Reach::Tree).await?;
-        let node = ends.from.existing()?;
-        if let Some(old) = ends.to.target() {
-            self.replace(tx, &space, (node, old), &ends).await?;
+        if ends.is_renaming()? {
+            source.require(Permissions::UPDATE)?;
+        } else {
+            source.require(Permissions::DELETE)?;
+            if ends.to.target().is_none() {
+                change.require(Permissions::CREATE)?;
+            }
         }
-        self.relocate(tx, (node, &ends), name, space.first_seq + 1)
-            .await?;
+        let at_source = (&self.from, &ends.from);
+        require_unlocked(tx, source, at_source, precondition, Reach::Tree).await?;
+        let node = ends.from.existing()?;
+        let created = ends.to.target().is_none();
+        if source.space == change.space {
+            if let Some(old) = ends.to.target() {
+                self.replace(tx, &space, (node, old), &ends).await?;
+            }
+            self.relocate(tx, (node, &ends), name, space.first_seq + 1)
+                .await?;
+        } else {
+            let sides = ((source, &left), (change, &space));
+            move_across(tx, sides, &ends, name).await?;
+        }
         let node = node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?;
-        Ok(Committed {
-            node,
-            created: ends.to.target().is_none(),
-        })
+        Ok(Committed { node, created })
     }
+}
+
+/// Takes the row locks of a source's and a target's space, which may be one; in the order of their
+/// numbers, so that two that cross do not wait for each other.
+pub(crate) async fn lock_both<T: Tx>(
+    tx: &mut T,
+    (source, left): (&Change, i64),
+    (change, count): (&Change, i64),
+) -> StoreResult<(LockedSpace, LockedSpace)> {
+    if source.space == change.space {
+        let space = lock_space(tx, change, count).await?;
+        return Ok((space, space));
+    }
+    if source.space < change.space {
+        let first = lock_space(tx, source, left).await?;
+        return Ok((first, lock_space(tx, change, count).await?));
+    }
+    let second = lock_space(tx, change, count).await?;
+    Ok((lock_space(tx, source, left).await?, second))
 }
 
 impl Move {
@@ -346,6 +415,17 @@ impl Move {
             tx.perform(statement, &[node.id.0.into(), old.id.0.into()])
                 .await?;
         }
+        tx.perform(
+            "UPDATE share SET node_id = $1 WHERE node_id = $2",
+            &[node.id.0.into(), old.id.0.into()],
+        )
+        .await?;
+        tx.perform(
+            "UPDATE mount SET node_id = $1 WHERE node_id = $2 AND NOT EXISTS (SELECT 1 FROM mount m \
+             WHERE m.node_id = $1 AND m.account_id = mount.account_id)",
+            &[node.id.0.into(), old.id.0.into()],
+        )
+        .await?;
         for statement in [
             "DELETE FROM favorite WHERE node_id = $1",
             "DELETE FROM node_tag WHERE node_id = $1",
@@ -422,9 +502,10 @@ impl Operation for Touch {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         let node = found.existing()?;
         let above = found.above()?;
+        change.require(Permissions::UPDATE)?;
         check_precondition(tx, change, &found, &self.precondition).await?;
         require_unlocked(
             tx,
@@ -488,8 +569,9 @@ impl Operation for PatchProperties {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.space, &self.path).await?;
+        let found = walk(tx, change.root(), &self.path).await?;
         let node = found.existing()?;
+        change.require(Permissions::UPDATE)?;
         check_precondition(tx, change, &found, &self.precondition).await?;
         require_unlocked(
             tx,
@@ -519,9 +601,8 @@ impl Operation for PatchProperties {
         if let Some(modified_at) = self.modified_at {
             set_mtime(tx, node.id, modified_at, seq).await?;
         }
-        if !self.path.is_root() {
-            touch_above(tx, found.above()?, seq, Growth::default()).await?;
-        }
+        let above = found.nodes.split_last().map_or(&[][..], |(_, above)| above);
+        touch_above(tx, above, seq, Growth::default()).await?;
         Ok(true)
     }
 }

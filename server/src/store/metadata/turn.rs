@@ -164,6 +164,10 @@ impl<O: Operation> Operation for Fenced<O> {
         self.operation.space()
     }
 
+    fn changes_sharing(&self) -> bool {
+        self.operation.changes_sharing()
+    }
+
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<O::Output> {
         self.fence.require(tx).await?;
         self.operation.run(tx).await

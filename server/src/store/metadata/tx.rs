@@ -174,7 +174,7 @@ pub trait Tx: Send {
 
     /// Reserves `count` numbers of the sequence `name`, in a row, and returns the first.
     ///
-    /// Sequences: `account`, `token`, `team`, `space`, `node`, `content`, `pack`, `job`, `upload`.
+    /// Sequences: `account`, `token`, `team`, `space`, `node`, `content`, `pack`, `job`, `upload`, `share`.
     fn reserve_ids(
         &mut self,
         name: &'static str,
@@ -194,6 +194,11 @@ pub trait Operation: Send + Sync + 'static {
     /// Operations that wait for the same space may share a commit.
     fn space(&self) -> Option<SpaceId> {
         None
+    }
+
+    /// Returns whether it changes who sees what: then nobody rests on what was read before.
+    fn changes_sharing(&self) -> bool {
+        false
     }
 
     /// Runs the transaction's statements.

@@ -31,6 +31,7 @@ use crate::store::metadata::records::NewContent;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::NodeKind;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
@@ -130,7 +131,7 @@ async fn ask_target<T: Tx>(
     path: &NodePath,
 ) -> StoreResult<AskedTarget> {
     Ok(AskedTarget {
-        walk: ask_walk(tx, change.space, path).await?,
+        walk: ask_walk(tx, change.root(), path).await?,
         locks: SpaceLocks::ask(tx, change.space, change.now).await?,
     })
 }
@@ -149,6 +150,10 @@ async fn answer_target<T: Tx>(
         return Err(Refusal::IsAFolder.into());
     }
     check_precondition(tx, change, &found, precondition).await?;
+    change.require(match found.target() {
+        Some(_) => Permissions::UPDATE,
+        None => Permissions::CREATE,
+    })?;
     let rules = (precondition, Reach::Node);
     require_tokens(tx, change, (path, &found), rules, &locks).await?;
     Ok(found)

@@ -29,6 +29,7 @@ use crate::store::metadata::records::Content;
 use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
@@ -223,6 +224,7 @@ impl Operation for RestoreVersion {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Node> {
         let change = &self.change;
+        change.require(Permissions::UPDATE)?;
         let space = lock_space(tx, change, 1).await?;
         let old = file(tx, change.space, self.node).await?;
         let path = path_of(tx, change.space, old.id).await?;

@@ -16,6 +16,7 @@ use crate::store::metadata::nodes::NODE_COLUMNS;
 use crate::store::metadata::nodes::read_node;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Root;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Row;
@@ -54,6 +55,16 @@ static FROM_FOLDER: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         .map(|names| statement(names, Start::Folder))
         .collect()
 });
+
+/// A node, the folders above it, the highest first, and the root of a space beside.
+const CHAIN: &str = "WITH RECURSIVE up(id, parent_id, height) AS (\
+    SELECT id, parent_id, 0 FROM node WHERE id = $1 UNION ALL \
+    SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
+    WHERE n.id = u.parent_id AND u.height < 300) \
+    SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, n.content_id, \
+    n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, \
+    (SELECT root_id FROM space WHERE id = $2 AND state = 0) \
+    FROM up u CROSS JOIN node n WHERE n.id = u.id ORDER BY u.height DESC";
 
 /// Where a question begins.
 #[derive(Clone, Copy)]
@@ -94,7 +105,8 @@ fn statement(names: usize, start: Start) -> &'static str {
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<String> {
     let both = FROM_ROOT.iter().chain(FROM_FOLDER.iter());
-    both.map(|sql| (*sql).to_owned()).collect()
+    let all = both.chain(std::iter::once(&CHAIN));
+    all.map(|sql| (*sql).to_owned()).collect()
 }
 
 /// What a path leads to: the nodes from the root down, as far as they exist.
@@ -104,9 +116,25 @@ pub(crate) struct Walk {
     pub(crate) nodes: Vec<Node>,
     /// Names of the path that nothing has.
     pub(crate) missing: usize,
+    /// The place in `nodes` at which the path begins; what stands before is above it.
+    pub(crate) top: usize,
 }
 
 impl Walk {
+    /// Returns the path, in the terms of the one that was walked, of the node at an index. What lies above the
+    /// path's beginning is told as the beginning.
+    pub(crate) fn path_at(&self, path: &NodePath, index: usize) -> NodePath {
+        prefix(path, index.saturating_sub(self.top))
+    }
+
+    /// Returns, in the terms of the path that was walked, a path from the space's root to something below.
+    pub(crate) fn path_below(&self, whole: &NodePath) -> NodePath {
+        let names = whole.names().iter().skip(self.top);
+        names.fold(NodePath::root(), |at, name| {
+            at.child(name.clone()).unwrap_or_default()
+        })
+    }
+
     /// Returns the node at the path, if there is one.
     pub(crate) fn target(&self) -> Option<&Node> {
         if self.missing == 0 {
@@ -137,15 +165,30 @@ impl Walk {
     }
 }
 
+/// Returns the first names of a path.
+pub(crate) fn prefix(path: &NodePath, names: usize) -> NodePath {
+    let mut at = path.clone();
+    while at.names().len() > names {
+        at = at.parent().unwrap_or_default();
+    }
+    at
+}
+
 /// A walk that was asked for; see [`Tx::ask`].
 pub(crate) struct AskedWalk {
+    /// Where it begins inside a space: that node and the folders above, the root first.
+    chain: Option<Asked<(Node, Option<i64>)>>,
     first: Asked<Vec<Node>>,
     path: NodePath,
 }
 
-/// Walks a path from the root of a space.
-pub(crate) async fn walk<T: Tx>(tx: &mut T, space: SpaceId, path: &NodePath) -> StoreResult<Walk> {
-    let asked = ask_walk(tx, space, path).await?;
+/// Walks a path from a root.
+pub(crate) async fn walk<T: Tx>(
+    tx: &mut T,
+    root: impl Into<Root>,
+    path: &NodePath,
+) -> StoreResult<Walk> {
+    let asked = ask_walk(tx, root, path).await?;
     answer_walk(tx, asked).await
 }
 
@@ -172,26 +215,68 @@ pub(crate) async fn walk_below<T: Tx>(
 /// Sends the question for a path; it travels with what is asked next.
 pub(crate) async fn ask_walk<T: Tx>(
     tx: &mut T,
-    space: SpaceId,
+    root: impl Into<Root>,
     path: &NodePath,
 ) -> StoreResult<AskedWalk> {
+    let root = root.into();
     let names = path.names();
     let names = names.get(..LEG_NAMES).unwrap_or(names);
-    let first = ask_leg(tx, (&FROM_ROOT, names.len()), space.0, names).await?;
+    let (chain, first) = match root.top {
+        None => {
+            let leg = (FROM_ROOT.as_slice(), names.len());
+            (None, ask_leg(tx, leg, root.space.0, names).await?)
+        }
+        Some(top) => {
+            let chain = ask_chain(tx, root.space, top).await?;
+            let first = match names.len().checked_sub(1) {
+                Some(index) => ask_leg(tx, (FROM_FOLDER.as_slice(), index), top.0, names).await?,
+                None => Asked::nothing(),
+            };
+            (Some(chain), first)
+        }
+    };
     Ok(AskedWalk {
+        chain,
         first,
         path: path.clone(),
     })
 }
 
+/// Asks for a node and the folders above it, the highest first, and for the root of the space beside.
+async fn ask_chain<T: Tx>(
+    tx: &mut T,
+    space: SpaceId,
+    top: NodeId,
+) -> StoreResult<Asked<(Node, Option<i64>)>> {
+    tx.ask(CHAIN, &[top.0.into(), space.0.into()], |row| {
+        Ok((read_node(row)?, row.opt_int(NODE_COLUMNS)?))
+    })
+    .await
+}
+
 /// Returns what a path leads to, once the answer is there.
 pub(crate) async fn answer_walk<T: Tx>(tx: &mut T, asked: AskedWalk) -> StoreResult<Walk> {
-    let AskedWalk { first, path } = asked;
+    let AskedWalk { chain, first, path } = asked;
     let names = path.names();
-    let mut nodes = tx.answer_one(first).await?.ok_or(Refusal::NotFound)?;
-    // The first leg finds the root as well.
+    let (mut nodes, top) = match chain {
+        // The first leg finds the root as well.
+        None => (tx.answer_one(first).await?.ok_or(Refusal::NotFound)?, 0),
+        Some(chain) => {
+            let mut nodes = Vec::new();
+            for (node, root) in tx.answer(chain).await? {
+                // What does not hang from the root of a live space is in a trash, or gone.
+                if nodes.is_empty() && Some(node.id.0) != root {
+                    return Err(Refusal::NotFound.into());
+                }
+                nodes.push(node);
+            }
+            let top = nodes.len().checked_sub(1).ok_or(Refusal::NotFound)?;
+            nodes.extend(tx.answer_one(first).await?.unwrap_or_default());
+            (nodes, top)
+        }
+    };
     let mut done = LEG_NAMES;
-    while nodes.len() == done + 1
+    while nodes.len() == top + done + 1
         && let Some(rest) = names.get(done..).filter(|rest| !rest.is_empty())
         && let Some(folder) = nodes.last().map(|node| node.id)
     {
@@ -201,8 +286,9 @@ pub(crate) async fn answer_walk<T: Tx>(tx: &mut T, asked: AskedWalk) -> StoreRes
         done += leg.len();
     }
     Ok(Walk {
-        missing: names.len() + 1 - nodes.len(),
+        missing: top + names.len() + 1 - nodes.len(),
         nodes,
+        top,
     })
 }
 

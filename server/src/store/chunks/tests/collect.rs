@@ -62,6 +62,7 @@ impl Fixture {
 
     async fn copy(&self, from: &str, to: &str) {
         let copy = Copy {
+            source: self.change(),
             change: self.change(),
             from: NodePath::parse(from).unwrap(),
             to: NodePath::parse(to).unwrap(),

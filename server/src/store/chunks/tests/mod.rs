@@ -42,6 +42,7 @@ use crate::store::metadata::postgres::test_server;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Content;
 use crate::store::metadata::records::Node;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::sqlite::SqliteSettings;
@@ -217,6 +218,8 @@ impl Fixture {
     fn change(&self) -> Change {
         Change {
             space: self.space,
+            top: None,
+            allowed: Permissions::ALL,
             actor: UserId(1),
             now: self.clock.now(),
             quota_default_bytes: None,
@@ -265,7 +268,7 @@ impl Fixture {
     /// Stores a file as a PUT with a length does.
     async fn put(&self, at: &str, bytes: &[u8]) -> Content {
         let open = OpenFile {
-            space: self.space,
+            root: self.space.into(),
             path: NodePath::parse(at).unwrap(),
         };
         let replaced = self

@@ -18,6 +18,7 @@ use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::lock_space;
 use crate::store::metadata::nodes::signed;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::walk::walk;
@@ -55,6 +56,8 @@ pub(super) async fn hand_over<T: Tx>(
     }
     let change = Change {
         space: receiver.home,
+        top: None,
+        allowed: Permissions::ALL,
         actor: receiver.id,
         now,
         quota_default_bytes: to.quota_bytes,

@@ -35,7 +35,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn to_column(self) -> i64 {
+    pub(crate) fn to_column(self) -> i64 {
         match self {
             Self::Reader => 0,
             Self::Member => 1,
@@ -43,7 +43,7 @@ impl Role {
         }
     }
 
-    fn from_column(number: i64) -> StoreResult<Self> {
+    pub(crate) fn from_column(number: i64) -> StoreResult<Self> {
         match number {
             0 => Ok(Self::Reader),
             1 => Ok(Self::Member),
@@ -239,6 +239,10 @@ pub struct SetMember {
 impl Operation for SetMember {
     type Output = ();
 
+    fn changes_sharing(&self) -> bool {
+        true
+    }
+
     /// Refuses with `NotFound` when the group or the account is deleted.
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let both = "SELECT t.id FROM team t, account a \
@@ -274,6 +278,10 @@ pub struct RemoveMember {
 impl Operation for RemoveMember {
     type Output = ();
 
+    fn changes_sharing(&self) -> bool {
+        true
+    }
+
     /// Refuses with `NotFound` when they do not belong to it.
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
         let rows = tx
@@ -297,6 +305,10 @@ pub struct DeleteTeam {
 
 impl Operation for DeleteTeam {
     type Output = ();
+
+    fn changes_sharing(&self) -> bool {
+        true
+    }
 
     /// Refuses with `NotFound` when it is deleted already.
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
