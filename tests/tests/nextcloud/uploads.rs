@@ -398,15 +398,15 @@ fn the_quota_holds_before_and_in_the_middle() {
         .chunked()
         .send()
         .expect(507);
-    // What is on its way counts for other uploads in parts, not for single ones.
+    // What is on its way counts for whatever else comes.
     let other = Parts::begun(&alice, "other");
     other.put("1", bytes(5, 400_001)).expect(507);
-    alice.put("/single", bytes(6, 900_000)).send().expect(201);
+    alice.put("/single", bytes(6, 400_001)).send().expect(507);
+    alice.copy("/old", "/copy").send().expect(507);
+    alice.put("/single", bytes(6, 400_000)).send().expect(201);
     let finish = || large.finish("/large").header("OC-Total-Length", "600000");
-    finish().send().expect(507);
-    assert_eq!(large.names(), ["1"]);
-    alice.delete("/single").send().expect(204);
     finish().send().expect(201);
+    alice.delete("/single").send().expect(204);
 
     // A new version of a file needs room for what it is longer.
     let next = Parts::of(&alice, "next");
@@ -417,6 +417,30 @@ fn the_quota_holds_before_and_in_the_middle() {
         .expect(201);
     next.put("1", bytes(7, 2_300_000)).expect(201);
     next.finish("/old").send().expect(204);
+    server.assert_clean();
+}
+
+#[test]
+fn what_came_in_parts_holds_its_room_until_it_is_swept() {
+    const MB: usize = 1_000_000;
+    let server = TestServer::with(&[("NUAGE_UPLOADS__ABANDONED_AFTER_HOURS", "24")]);
+    let alice = server.user_with("alice", &["--quota", "100MB"]);
+    let parts = Parts::begun(&alice, "t");
+    for number in 0..3 {
+        let part = bytes(number, 20 * MB);
+        parts.put(&number.to_string(), part).expect(201);
+    }
+    let single = bytes(9, 60 * MB);
+
+    let put = || alice.put("/single", single.clone());
+    put().send().expect(507);
+    // Its length is known only when it is here.
+    put().chunked().send().expect(507);
+    server.data.advance(25 * 3_600);
+    server.data.command(&["gc", "--now"]).ok();
+
+    parts.list().expect(404);
+    put().send().expect(201);
     server.assert_clean();
 }
 

@@ -51,6 +51,7 @@ use crate::store::metadata::parts::FinishParts;
 use crate::store::metadata::parts::ListParted;
 use crate::store::metadata::parts::Part;
 use crate::store::metadata::parts::PartedUpload;
+use crate::store::metadata::parts::PartsTarget;
 use crate::store::metadata::parts::PreparePart;
 use crate::store::metadata::parts::PutPart;
 use crate::store::metadata::parts::ReadContents;
@@ -81,6 +82,7 @@ use crate::store::metadata::tree::Move;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::upload::CommitUpload;
+use crate::store::metadata::upload::PrepareUpload;
 use crate::store::metadata::versions::DeleteVersion;
 use crate::store::metadata::versions::ListVersions;
 use crate::store::metadata::versions::RestoreVersion;
@@ -1427,6 +1429,76 @@ async fn uploads_in_parts_are_bounded_by_number_parts_and_quota() {
         space: f.space,
     };
     assert_eq!(f.store.read(list).await.unwrap().len(), 3);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn parts_on_their_way_take_room_from_everything_else_and_not_from_their_own_file() {
+    let mut f = Fixture::new().await;
+    f.put("half", "01234").await.unwrap();
+    f.put("gone", "ab").await.unwrap();
+    f.rm("gone").await.unwrap();
+    let deleted_at = f.change(0).now.seconds();
+    f.quota = Some(10);
+    f.begin_parts("u", None).await.unwrap();
+    f.put_part("u", 1, "wxyz").await.unwrap();
+    let full = |result: StoreResult<()>| {
+        let fault = refusal(result);
+        assert!(
+            matches!(fault, Refusal::QuotaExceeded { used_bytes: 9, .. }),
+            "{fault:?}"
+        );
+    };
+
+    full(f.put("new", "12").await.map(drop));
+    full(f.cp("half", "copy").await.map(drop));
+    let restore = RestoreFromTrash {
+        change: f.change(1),
+        name: "gone".to_owned(),
+        second: deleted_at,
+    };
+    full(f.store.write(restore).await.map(drop));
+    let prepare = PrepareUpload {
+        change: f.change(1),
+        path: path("new"),
+        declared_bytes: None,
+        reserved_bytes: 0,
+        precondition: Precondition::default(),
+    };
+    let prepared = f.store.read(prepare).await.unwrap();
+    assert_eq!(prepared.room_bytes, 1);
+    f.put("new", "1").await.unwrap();
+
+    // Its own bytes are not in the way of what they become.
+    let (upload, _) = f.parts("u").await.unwrap();
+    f.finish_parts("u", "file", "wxyz", upload.changes)
+        .await
+        .unwrap();
+    assert_eq!(f.find("").await.unwrap().size_bytes, 10);
+    f.assert_sound().await;
+
+    // What replaces a file takes only what it is longer.
+    let change = f.change(2);
+    let target = PartsTarget {
+        path: path("half"),
+        makes_parents: false,
+    };
+    let begin = BeginParts {
+        until: change.now.plus_seconds(100),
+        change,
+        name: "v".to_owned(),
+        total_bytes: Some(5),
+        target: Some(target),
+        uploads_max: 3,
+    };
+    f.store.write(begin).await.unwrap();
+    f.put_part("v", 1, "56789").await.unwrap();
+    assert!(f.put_part("v", 2, "x").await.is_err());
+    let (upload, _) = f.parts("v").await.unwrap();
+    f.finish_parts("v", "half", "56789", upload.changes)
+        .await
+        .unwrap();
+    assert_eq!(f.text("half").await, "56789");
     f.assert_sound().await;
 }
 
