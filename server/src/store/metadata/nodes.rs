@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use nuage_shared::node_path::NodePath;
+use nuage_shared::node_path::PathFault;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
@@ -373,7 +374,8 @@ pub(crate) enum Departure {
     Moved = 1,
 }
 
-/// Returns the path of a node by walking up; `None` when it is not under a root (trash).
+/// Returns the path of a node by walking up; `None` when it is not under a root (trash), or lies
+/// deeper than a path can lead because a folder above it was moved.
 pub(crate) async fn path_of<T: Tx>(
     tx: &mut T,
     space: SpaceId,
@@ -405,19 +407,18 @@ pub(crate) async fn path_of<T: Tx>(
         names.push(name);
         at = NodeId(parent);
         if names.len() > NodePath::DEPTH_MAX {
-            return Err(StoreError::Corrupt(format!(
-                "node {} lies in a cycle",
-                id.0
-            )));
+            return Ok(None);
         }
     }
     names.reverse();
-    NodePath::parse(&names.join("/"))
-        .map(Some)
-        .map_err(|fault| StoreError::Corrupt(format!("node {}: {fault}", id.0)))
+    match NodePath::parse(&names.join("/")) {
+        Ok(path) => Ok(Some(path)),
+        Err(PathFault::TooLong) => Ok(None),
+        Err(fault) => Err(StoreError::Corrupt(format!("node {}: {fault}", id.0))),
+    }
 }
 
-/// Returns the paths of nodes, `None` for those in the trash: one question for each folder above them,
+/// Returns the paths of nodes, `None` for those that [`path_of`] has none for: one question for each folder above them,
 /// all of one depth together.
 pub(crate) async fn paths_of<T: Tx>(
     tx: &mut T,
