@@ -213,6 +213,16 @@ impl Fixture {
             .map(|made| made.expect("no properties are not too large"))
     }
 
+    /// Makes folders in each other, as deep as a path leads less one; returns the last one's path.
+    async fn deepest_folder(&self) -> String {
+        let mut deep = NodePath::root();
+        for _ in 1..NodePath::DEPTH_MAX {
+            deep = deep.child(NodeName::parse("deep").unwrap()).unwrap();
+            self.mkdir(&deep.to_string()).await.unwrap();
+        }
+        deep.to_string()
+    }
+
     async fn mv(&self, from: &str, to: &str) -> StoreResult<Committed> {
         let (from, to) = (path(from), path(to));
         let precondition = Precondition::default();

@@ -188,11 +188,7 @@ async fn a_node_is_found_by_its_number_wherever_it_is_and_nowhere_else() {
 #[tokio::test]
 async fn what_moved_too_deep_for_a_path_is_not_found_and_harms_nothing() {
     let on = Fixture::new().await;
-    let mut deep = String::new();
-    for level in 1..NodePath::DEPTH_MAX {
-        deep.push_str(&format!("/{}", level % 10));
-        on.mkdir(&deep).await.unwrap();
-    }
+    let deep = on.deepest_folder().await;
     on.mkdir("/t").await.unwrap();
     on.mkdir("/t/u").await.unwrap();
     on.put("/t/u/file", "x").await.unwrap();

@@ -264,11 +264,7 @@ async fn what_comes_back_finds_a_name_and_a_place() {
     on.mkdir("/folder").await.unwrap();
     on.put("/folder/file", "deep").await.unwrap();
     on.rm("/folder/file").await.unwrap();
-    let mut deep = String::new();
-    for level in 1..NodePath::DEPTH_MAX {
-        deep.push_str(&format!("/{}", level % 10));
-        on.mkdir(&deep).await.unwrap();
-    }
+    let deep = on.deepest_folder().await;
     on.mv("/folder", &format!("{deep}/folder")).await.unwrap();
     assert_eq!(on.restore("file").await.unwrap(), "/file");
     on.assert_sound().await;
