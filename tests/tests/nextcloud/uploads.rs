@@ -657,6 +657,81 @@ fn memory_for_a_large_upload_in_parts_is_at_most_16_mib() {
 }
 
 #[test]
+fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
+    const PARTS: u64 = 15;
+    const PART: u64 = 74 << 20;
+    // The allocator gives back at once what is freed, so that only what is in use counts.
+    let server = TestServer::with(&[("MIMALLOC_PURGE_DELAY", "0")]);
+    let alice = server.user("alice");
+    let mut seed = 0;
+    let mut transfer = |length: u64| {
+        seed += 100;
+        let total = (PARTS * length).to_string();
+        let parts = Parts::of(&alice, &format!("t{seed}"));
+        let begin = parts.begin().header("OC-Total-Length", &total);
+        begin.send().expect(201);
+        for number in 0..PARTS {
+            let mut request = parts.call("PUT", &number.to_string()).into_request();
+            // Never the same bytes again.
+            let body = Box::new(Pattern::new(seed + number, length));
+            request.payload = Payload::Stream(body, length);
+            alice.connect().send(request).unwrap().expect(201);
+        }
+        let finish = parts.finish("/big").header("OC-Total-Length", &total);
+        finish.send().expect_any(&[201, 204]);
+    };
+    // What every later upload uses again is not this one's: threads, compressors, caches.
+    transfer(4 << 20);
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        let before = server.restart_memory_peak();
+        transfer(PART);
+        tried.push(server.memory_peak_bytes().saturating_sub(before) >> 10);
+        if tried.last().is_some_and(|added| *added <= 16 << 10) {
+            break;
+        }
+    }
+    let least = tried.iter().min().copied().unwrap_or(u64::MAX);
+    report(&format!(
+        "{} MiB of new bytes in {PARTS} parts: {tried:?} KiB of memory",
+        (PARTS * PART) >> 20
+    ));
+    assert!(least <= 16 << 10, "{least} KiB");
+}
+
+#[test]
+fn an_upload_of_more_than_ten_thousand_parts_is_refused_in_the_middle() {
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    let parts = Parts::begun(&alice, "t");
+    parts.put("0", "x").expect(201);
+    // As if so many had come, one by one; the last that fits and the first that does not are real.
+    server.data.execute(
+        "INSERT INTO upload_part (upload_id, number, name, content_id, size, chunk, at) \
+         SELECT p.upload_id, n.i, CAST(n.i AS TEXT), p.content_id, 1, p.chunk, p.at \
+         FROM upload_part p, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+         WHERE i < 9998) SELECT i FROM n) n; \
+         UPDATE upload SET parts = 9999, received = 9999;",
+    );
+
+    parts.put("9999", "y").expect(201);
+    let refused = parts.put("10000", "z").expect(400);
+    assert!(refused.text().contains("10000"), "{refused}");
+    // One that has a number already takes the place of that.
+    parts.put("500", "w").expect(201);
+    parts
+        .finish("/a")
+        .header("OC-Total-Length", "10000")
+        .send()
+        .expect(201);
+
+    let mut expected = vec![b'x'; 10_000];
+    (expected[500], expected[9_999]) = (b'w', b'y');
+    assert!(alice.get("/a").send().expect(200).body == expected);
+    server.assert_clean();
+}
+
+#[test]
 fn parts_through_different_servers_become_one_file() {
     if !matches!(Shape::of_this_run(), Shape::Scaled) {
         return;
