@@ -24,6 +24,7 @@ use std::io;
 use std::path::Path;
 
 use crate::config::written::Written;
+use crate::mail::Encryption;
 
 pub use crate::config::places::BaseUrl;
 pub use crate::config::places::ChunksPlace;
@@ -36,6 +37,7 @@ pub use crate::config::sections::Http;
 pub use crate::config::sections::Jobs;
 pub use crate::config::sections::Limits;
 pub use crate::config::sections::Log;
+pub use crate::config::sections::Mail;
 pub use crate::config::sections::Metrics;
 pub use crate::config::sections::Nextcloud;
 pub use crate::config::sections::Postgres;
@@ -53,8 +55,10 @@ pub use crate::config::values::Number;
 pub use crate::config::values::SettingValue;
 pub use crate::config::values::UnknownWord;
 pub use crate::config::words::Colour;
+pub use crate::config::words::HostName;
 pub use crate::config::words::LogFormat;
 pub use crate::config::words::LogLevel;
+pub use crate::config::words::MailTls;
 pub use crate::config::words::QuotaDefault;
 pub use crate::config::words::ReleaseNumber;
 pub use crate::config::words::Words;
@@ -157,9 +161,30 @@ impl Settings {
         let window = self.http.upload_window.bytes();
         let narrow = (!((64 << 10)..=(64 << 20)).contains(&window))
             .then_some(("http.upload_window", "must be from 64KiB to 64MiB"));
-        for (key, reason) in [missing, order, same_address, narrow].into_iter().flatten() {
+        let faults = [missing, order, same_address, narrow];
+        for (key, reason) in faults.into_iter().chain(self.check_mail()).flatten() {
             mistakes.push(Mistake::Contradiction { key, reason });
         }
+    }
+
+    /// Returns what does not go together in `[mail]`.
+    fn check_mail(&self) -> [Option<(&'static str, &'static str)>; 4] {
+        let mail = &self.mail;
+        let has_password = mail.password.is_some() || mail.password_file.is_some();
+        let is_away = mail.host.as_ref().is_some_and(|host| !host.is_local());
+        let is_plain = mail.tls.0 == Encryption::None;
+        [
+            (mail.host.is_some() && mail.from.is_none())
+                .then_some(("mail.from", "is needed where there is a mail.host")),
+            (mail.password.is_some() && mail.password_file.is_some())
+                .then_some(("mail.password", "must not stand beside mail.password_file")),
+            (mail.user.is_some() != has_password)
+                .then_some(("mail.user", "goes together with a password, and needs one")),
+            (has_password && is_away && is_plain).then_some((
+                "mail.tls",
+                "must not be none where a password goes to another machine",
+            )),
+        ]
     }
 
     /// Writes them as a file that reads back to the same settings, each with its meaning.
@@ -348,6 +373,39 @@ mod tests {
             let mistakes = parse(file, &[("NUAGE_METADATA", variable)]).unwrap_err();
             let text = format!("{mistakes:?} {}", super::written::list_mistakes(&mistakes));
             assert!(!text.contains("geheim"), "{text}");
+        }
+    }
+
+    #[test]
+    fn mail_has_a_sender_and_no_password_goes_out_in_the_clear() {
+        let with = |lines: &str| {
+            parse(
+                &format!("[mail]\nhost = \"mail.example.org\"\n{lines}"),
+                &[],
+            )
+        };
+        let from = "from = \"Nuage <cloud@example.org>\"\n";
+        let login = "user = \"u\"\npassword = \"geheim\"\n";
+        let settings = with(&format!("{from}{login}")).unwrap();
+        let shown = format!("{settings:?} {}", settings.to_file());
+        assert!(!shown.contains("geheim"), "{shown}");
+        for (lines, key) in [
+            (String::new(), "mail.from:"),
+            (format!("{from}user = \"u\"\n"), "mail.user:"),
+            (format!("{from}password = \"geheim\"\n"), "mail.user:"),
+            (
+                format!("{from}{login}password_file = \"f\"\n"),
+                "mail.password:",
+            ),
+            (format!("{from}{login}tls = \"none\"\n"), "mail.tls:"),
+            (
+                format!("{from}user = \"u\"\npassword = [\"geheim\"]\n"),
+                "mail.password:",
+            ),
+        ] {
+            let mistakes = with(&lines).unwrap_err();
+            let text = super::written::list_mistakes(&mistakes);
+            assert!(text.contains(key) && !text.contains("geheim"), "{text}");
         }
     }
 

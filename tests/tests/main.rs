@@ -9,6 +9,7 @@
 //! | `abuse` | does bad input leave the server alive, small and silent? |
 //! | `cost` | does anything become slower as folders fill? |
 //! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
+//! | `mail` | do letters arrive, late rather than never? |
 //! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
 
@@ -24,6 +25,7 @@ mod clients;
 mod cost;
 mod dav;
 mod deployment;
+mod mail;
 mod nextcloud;
 mod servers;
 mod storage;

@@ -12,6 +12,7 @@ mod check;
 mod collect;
 mod error;
 mod group;
+mod mail;
 mod meter;
 mod migrate;
 mod output;
@@ -80,6 +81,9 @@ enum Command {
     ///
     /// With --new-history: makes a restored PostgreSQL database fit for clients that saw its lost future.
     Restore(backup::Restore),
+    /// Tries whether the server can send mail.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Shows settings.
     #[command(subcommand)]
     Config(Config),
@@ -237,6 +241,7 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
             });
         }
         Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
+        Command::Mail(command) => command_runtime()?.block_on(command.run(&context))?,
         Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
         Command::Reference(_) | Command::PreviewWorker(_) => {}
     }

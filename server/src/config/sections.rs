@@ -15,12 +15,17 @@ use crate::config::values::Networks;
 use crate::config::values::Number;
 use crate::config::values::SettingValue;
 use crate::config::words::Colour;
+use crate::config::words::HostName;
 use crate::config::words::LogFormat;
 use crate::config::words::LogLevel;
+use crate::config::words::MailTls;
 use crate::config::words::QuotaDefault;
 use crate::config::words::ReleaseNumber;
 use crate::config::words::Words;
 use crate::config::written::Written;
+use crate::mail::Encryption;
+use crate::mail::Password;
+use crate::mail::Sender;
 use crate::size::ByteSize;
 use crate::store::folder::SECRET_FILE;
 
@@ -295,6 +300,37 @@ section! {
 }
 
 section! {
+    /// Mail that the server sends to people: that somebody shared something with them, that a link ends. Letters wait in the
+    /// database until the server of mail takes them. `nuage-server mail test ADDRESS` tries the settings.
+    Mail {
+        /// The server of mail (SMTP). None: no mail is sent.
+        host: Option<HostName> = None,
+        /// Its port; 0: the usual one, 587 with `starttls`, 465 with `tls`, 25 with `none`.
+        port: Number<0, 65_535> = Number::new(0),
+        /// Whether the connection is encrypted: by STARTTLS, from the first byte on, or not at all.
+        tls: MailTls = MailTls(Encryption::StartTls),
+        /// Certificates, in PEM, that may vouch for the server of mail. None: those that the system trusts.
+        root_certificates: Option<PathBuf> = None,
+        /// Who letters come from. Needed where there is a host.
+        from: Option<Sender> = None,
+        /// The name to sign in with at the server of mail. None: it asks for none.
+        user: Option<Words> = None,
+        /// The password to sign in with. `config print` leaves it out.
+        password: Option<Password> = None,
+        /// A file with the password, in place of `password`.
+        password_file: Option<PathBuf> = None,
+        /// Seconds that an answer of the server of mail may take.
+        timeout_seconds: Number<1, 600> = Number::new(30),
+        /// Letters that are sent in one go, every few seconds.
+        batch_max: Number<1, 10_000> = Number::new(100),
+        /// Letters that may wait; what comes beyond is not sent.
+        queue_max: Number<1, 10_000_000> = Number::new(10_000),
+        /// Hours for which a letter is tried again, after a minute at first and in the end each hour; then it is given up with a line in the log.
+        give_up_hours: Number<1, 1_000> = Number::new(72),
+    }
+}
+
+section! {
     /// What the server writes to its standard error.
     Log {
         /// The least important line that is written. `RUST_LOG` wins over it, in the form of tracing-subscriber.
@@ -370,6 +406,8 @@ settings! {
     history: History = "history",
     /// `[jobs]`
     jobs: Jobs = "jobs",
+    /// `[mail]`
+    mail: Mail = "mail",
     /// `[log]`
     log: Log = "log",
     /// `[metrics]`

@@ -184,6 +184,10 @@ impl<T: SettingValue> SettingValue for Option<T> {
         self.as_ref()
             .map_or_else(|| "".into(), SettingValue::to_toml)
     }
+
+    fn shown(written: String) -> String {
+        T::shown(written)
+    }
 }
 
 /// Networks whose word about the client is believed.

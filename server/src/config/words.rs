@@ -1,10 +1,14 @@
 //! Settings that are a word, a number of a kind of its own, or a few words for people.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::config::values::SettingValue;
 use crate::config::values::UnknownWord;
 use crate::config::values::string_setting;
+use crate::mail::Encryption;
+use crate::mail::Password;
+use crate::mail::Sender;
 use crate::size::ByteSize;
 
 string_setting!(
@@ -22,6 +26,15 @@ string_setting!(
     "a colour as six hexadecimal digits, such as \"#0b5cad\""
 );
 string_setting!(Words, "1 to 100 characters");
+string_setting!(
+    HostName,
+    "the name of a host or its address, such as \"mail.example.org\""
+);
+string_setting!(MailTls, "\"none\", \"starttls\" or \"tls\"");
+string_setting!(
+    Sender,
+    "an address of mail, such as \"cloud@example.org\" or \"Nuage <cloud@example.org>\""
+);
 
 /// The quota of spaces that have none of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +132,93 @@ impl fmt::Display for ReleaseNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self([major, minor, micro]) = self;
         write!(f, "{major}.{minor}.{micro}")
+    }
+}
+
+/// The name of a host, or its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl HostName {
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether it is this machine.
+    pub fn is_local(&self) -> bool {
+        match self.0.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.0 == "localhost",
+        }
+    }
+}
+
+impl std::str::FromStr for HostName {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:_".contains(&byte);
+        if text.is_empty() || text.len() > 253 || !text.bytes().all(is_name_byte) {
+            return Err(UnknownWord);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a connection to a server of mail is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailTls(pub Encryption);
+
+impl std::str::FromStr for MailTls {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "none" => Ok(Self(Encryption::None)),
+            "starttls" => Ok(Self(Encryption::StartTls)),
+            "tls" => Ok(Self(Encryption::Tls)),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl fmt::Display for MailTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Encryption::None => "none",
+            Encryption::StartTls => "starttls",
+            Encryption::Tls => "tls",
+        })
+    }
+}
+
+/// A password; it reads back as none, since it is never written.
+impl SettingValue for Password {
+    fn form() -> String {
+        "a text, which is shown nowhere".to_owned()
+    }
+
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        Self::from_text(value.as_str()?)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::new(text))
+    }
+
+    fn to_toml(&self) -> toml::Value {
+        "".into()
+    }
+
+    fn shown(_written: String) -> String {
+        "what is written".to_owned()
     }
 }
 

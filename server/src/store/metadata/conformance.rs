@@ -71,6 +71,8 @@ use crate::store::metadata::versions::RestoreVersion;
 
 #[path = "conformance/finding.rs"]
 mod finding;
+#[path = "conformance/mail.rs"]
+mod mail;
 #[path = "conformance/parts.rs"]
 mod parts;
 #[path = "conformance/past.rs"]

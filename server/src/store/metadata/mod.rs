@@ -24,6 +24,7 @@ pub mod feed;
 pub mod history;
 pub mod jobs;
 pub mod locks;
+pub mod mail;
 pub mod marks;
 pub mod migrate;
 pub mod nodes;

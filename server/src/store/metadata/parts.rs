@@ -112,8 +112,17 @@ pub struct Part {
     pub at: Timestamp,
 }
 
-/// Reads `id, space_id, name, total, replaces, profile, received, parts, changes, at, node_id, rev,
-/// created, path, former`.
+/// The statement that asks for uploads as [`read_upload`] reads them.
+macro_rules! select_upload {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, \
+             node_id, rev, created, path, former FROM upload ",
+            $tail
+        )
+    };
+}
+
 fn read_upload(row: &dyn Row) -> StoreResult<PartedUpload> {
     let became = match row.opt_int(10)? {
         None => None,
@@ -167,8 +176,7 @@ async fn ask_upload<T: Tx>(
     name: &str,
 ) -> StoreResult<Asked<PartedUpload>> {
     tx.ask(
-        "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, node_id, \
-         rev, created, path, former FROM upload WHERE account_id = $1 AND name = $2",
+        select_upload!("WHERE account_id = $1 AND name = $2"),
         &[account.0.into(), name.into()],
         read_upload,
     )
@@ -706,9 +714,7 @@ impl Operation for ListParted {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PartedUpload>> {
         tx.rows(
-            "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, \
-             node_id, rev, created, path, former FROM upload \
-             WHERE space_id = $1 AND node_id IS NULL AND account_id = $2",
+            select_upload!("WHERE space_id = $1 AND node_id IS NULL AND account_id = $2"),
             &[self.space.0.into(), self.account.0.into()],
             read_upload,
         )
