@@ -39,6 +39,14 @@ use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::housekeeping::Retention;
 use crate::jobs::maintenance::Maintenance;
 use crate::jobs::schedule::Periods;
+use crate::mail::Letters;
+use crate::mail::Login;
+use crate::mail::Mailer;
+use crate::mail::MailerSettings;
+use crate::mail::Password;
+use crate::mail::Post;
+use crate::mail::PostError;
+use crate::mail::PostSettings;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::NextcloudSettings;
 use crate::nextcloud::PushSettings;
@@ -146,6 +154,9 @@ pub enum AppError {
         /// Which file.
         path: PathBuf,
     },
+    /// Letters cannot be sent with these settings.
+    #[error("mail: {}", .0.reason())]
+    Mail(#[source] PostError),
     /// The metadata store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -379,6 +390,60 @@ pub fn pack_home(
     }))
 }
 
+/// Returns which server of mail is used, and how; `None`: no mail is sent.
+pub fn post_settings(
+    folder: &DataFolder,
+    settings: &Settings,
+) -> Result<Option<PostSettings>, AppError> {
+    let mail = &settings.mail;
+    let (Some(host), Some(sender)) = (&mail.host, &mail.from) else {
+        return Ok(None);
+    };
+    let password = match &mail.password_file {
+        None => mail.password.clone(),
+        Some(file) => {
+            let path = folder.path().join(file);
+            let text = std::fs::read_to_string(&path);
+            Some(Password::new(
+                &text.map_err(|source| file_error(&path, source))?,
+            ))
+        }
+    };
+    let user = mail.user.as_ref().map(|user| user.as_str().to_owned());
+    let certificates = mail.root_certificates.as_ref();
+    Ok(Some(PostSettings {
+        host: host.as_str().to_owned(),
+        port: u16::try_from(mail.port.get()).unwrap_or_default(),
+        encryption: mail.tls.0,
+        login: user
+            .zip(password)
+            .map(|(user, password)| Login { user, password }),
+        root_certificates: certificates.map(|file| folder.path().join(file)),
+        sender: sender.clone(),
+        timeout: Duration::from_secs(mail.timeout_seconds.get().into()),
+    }))
+}
+
+/// Returns who writes letters in the name of this installation.
+pub fn letters(settings: &Settings) -> Letters {
+    Letters {
+        site: settings.theme.name.as_str().to_owned(),
+    }
+}
+
+fn open_mailer(ground: &Ground, settings: &Settings) -> Result<Option<Arc<Mailer>>, AppError> {
+    let Some(chosen) = post_settings(&ground.folder, settings)? else {
+        return Ok(None);
+    };
+    let post = tokio::task::block_in_place(|| Post::open(&chosen)).map_err(AppError::Mail)?;
+    let how = MailerSettings {
+        batch_max: settings.mail.batch_max.get().into(),
+        give_up_seconds: i64::from(settings.mail.give_up_hours.get()) * 3_600,
+    };
+    let (metadata, clock) = (Arc::clone(&ground.metadata), ground.clock.clone());
+    Ok(Some(Arc::new(Mailer::new(post, metadata, clock, how))))
+}
+
 /// The whole server, without its sockets.
 pub struct App {
     /// The work that keeps the stores in order.
@@ -397,6 +462,8 @@ pub struct App {
     pub web: Arc<Web>,
     /// Shares and links.
     pub sharing: Arc<Sharing>,
+    /// What sends letters, where there is a server of mail.
+    pub mailer: Option<Arc<Mailer>>,
 }
 
 impl App {
@@ -453,6 +520,7 @@ impl App {
         let nextcloud = Nextcloud::new(identity, files, sharing, previews, nextcloud_settings);
         let nextcloud = Arc::new(nextcloud);
         Ok(Self {
+            mailer: open_mailer(&ground, settings)?,
             maintenance,
             ground,
             chunks,

@@ -9,6 +9,8 @@ pub mod files;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod language;
+pub mod mail;
 pub mod nextcloud;
 pub mod previews;
 pub mod routes;

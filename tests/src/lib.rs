@@ -12,6 +12,7 @@
 //! * [`browser`]: pages, cookies and forms, as somebody with a browser would use them.
 //! * [`multistatus`]: what a 207 says.
 //! * [`front`]: an address that outlives the server behind it, for sync clients.
+//! * [`mail_server`]: a real server of mail that keeps what it takes.
 //! * [`data`]: bytes that can be made again from a seed; random choices that can be repeated.
 //!
 //! *Always true:* a server is killed when its test ends, and a test whose server
@@ -31,6 +32,7 @@ pub mod data;
 pub mod front;
 pub mod http;
 mod keeper;
+pub mod mail_server;
 pub mod multistatus;
 pub mod object_store;
 pub mod postgres;

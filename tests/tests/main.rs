@@ -10,6 +10,7 @@
 //! | `cost` | does anything become slower as folders fill? |
 //! | `sharing` | does everybody see what they were given, and nothing else? |
 //! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
+//! | `mail` | do letters arrive, late rather than never? |
 //! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
 
@@ -25,6 +26,7 @@ mod clients;
 mod cost;
 mod dav;
 mod deployment;
+mod mail;
 mod nextcloud;
 mod servers;
 mod sharing;

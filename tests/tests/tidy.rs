@@ -15,20 +15,28 @@ use nuage_tests::command::workspace;
 /// Every module of `server/src`, with the sibling modules it may name, from the ground up.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("language", &["clock"]),
     ("size", &[]),
     ("store", &["clock"]),
     ("identity", &["clock", "store"]),
     ("files", &["clock", "store", "identity"]),
     ("sharing", &["clock", "store", "identity", "files"]),
     ("previews", &["clock", "files"]),
-    ("http", &["identity", "files"]),
-    ("web", &["clock", "http", "identity", "files", "sharing"]),
+    ("http", &["identity", "files", "language"]),
+    (
+        "web",
+        &["clock", "http", "identity", "files", "sharing", "language"],
+    ),
     ("dav", &["clock", "http", "identity", "files", "previews"]),
     (
         "nextcloud",
         &["clock", "http", "identity", "files", "sharing", "previews"],
     ),
-    ("jobs", &["clock", "size", "store", "files", "identity"]),
+    ("mail", &["clock", "store", "identity", "language"]),
+    (
+        "jobs",
+        &["clock", "size", "store", "files", "identity", "mail"],
+    ),
 ];
 
 /// Modules that put everything together and may use all others.
@@ -52,6 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("argon2", &["identity"]),
     ("quick_xml", &["dav"]),
+    ("lettre", &["mail"]),
 ];
 
 /// The most packages that a program for Linux may be built of; raised knowingly.

@@ -93,6 +93,17 @@ pub(super) enum CliError {
     /// A server works on what should be moved or restored.
     #[error("a server is running on this data: stop it first")]
     ServerRuns,
+    /// No server of mail is named.
+    #[error("no mail is sent: the setting mail.host names no server of mail")]
+    NoMail,
+    /// A letter was not sent.
+    #[error("{host} has not taken the letter: {reason}")]
+    NotSent {
+        /// The server of mail.
+        host: String,
+        /// What it says, or what stood in the way.
+        reason: String,
+    },
     /// Packs could not be moved.
     #[error(transparent)]
     Move(#[from] MoveError),
@@ -147,6 +158,8 @@ impl CliError {
             | Self::MovesFromAFolder { .. }
             | Self::ServerRuns
             | Self::RestoresItself
+            | Self::NoMail
+            | Self::NotSent { .. }
             | Self::Move(_)
             | Self::Runtime(_)
             | Self::Terminal(_)

@@ -13,6 +13,7 @@ mod collect;
 mod error;
 mod group;
 mod link;
+mod mail;
 mod meter;
 mod migrate;
 mod output;
@@ -81,6 +82,9 @@ enum Command {
     ///
     /// With --new-history: makes a restored PostgreSQL database fit for clients that saw its lost future.
     Restore(backup::Restore),
+    /// Tries whether the server can send mail.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Shows settings.
     #[command(subcommand)]
     Config(Config),
@@ -243,6 +247,7 @@ fn dispatch(arguments: &Arguments) -> Result<ExitCode, CliError> {
             });
         }
         Command::Restore(command) => command_runtime()?.block_on(command.run(&context))?,
+        Command::Mail(command) => command_runtime()?.block_on(command.run(&context))?,
         Command::Config(Config::Print) => output::print(&context.settings.to_file())?,
         Command::Reference(_) | Command::PreviewWorker(_) => {}
     }

@@ -162,6 +162,7 @@ async fn run(context: Context) -> Result<(), CliError> {
         identity: Arc::clone(&app.ground.identity),
         metadata: Arc::clone(&app.ground.metadata),
         maintenance: Arc::clone(&app.maintenance),
+        mailer: app.mailer.clone(),
         clock: app.ground.clock.clone(),
         periods: periods(settings),
     };

@@ -51,6 +51,7 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use http::request::Parts;
 
 use crate::dav::error::DavError;
 use crate::dav::request::DavRequest;
@@ -125,7 +126,6 @@ impl Dav {
     ) -> Response<Body> {
         let mount = mount.normalized();
         let (parts, mut body) = request.into_parts();
-        let language = Language::of(&parts.headers);
         let parsed = DavRequest::parse(&mount, &parts.method, &parts.uri, &parts.headers);
         let answer = match parsed {
             Ok(request) => {
@@ -138,16 +138,7 @@ impl Dav {
             }
             Err(fault) => Err(fault.into()),
         };
-        let mut response = answer.unwrap_or_else(|error| {
-            tracing::debug!(%error, method = %parts.method, "a WebDAV request was refused");
-            let refusal = error.respond(&mount, language);
-            body::refuse_while_sending(&parts, body, refusal)
-        });
-        let nosniff = HeaderValue::from_static("nosniff");
-        response
-            .headers_mut()
-            .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-        response
+        conclude(answer, &mount, &parts, body)
     }
 
     /// Answers a request below `/remote.php/dav/` that is not for a tree of files.
@@ -157,21 +148,11 @@ impl Dav {
         request: Request<RequestBody>,
     ) -> Response<Body> {
         let (parts, mut body) = request.into_parts();
-        let language = Language::of(&parts.headers);
         let mount = Mount {
             prefix: "/remote.php/dav".to_owned(),
         };
         let answer = areas::serve(self, caller, &parts, &mut body).await;
-        let mut response = answer.unwrap_or_else(|error| {
-            tracing::debug!(%error, method = %parts.method, "a request beside the files was refused");
-            let refusal = error.respond(&mount, language);
-            body::refuse_while_sending(&parts, body, refusal)
-        });
-        let nosniff = HeaderValue::from_static("nosniff");
-        response
-            .headers_mut()
-            .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-        response
+        conclude(answer, &mount, &parts, body)
     }
 
     async fn answer(
@@ -290,4 +271,23 @@ fn xml(status: StatusCode, text: String) -> Response<Body> {
 /// The fault of a Depth that a method does not know.
 fn wrong_depth() -> DavError {
     RequestFault::Header("Depth").into()
+}
+
+/// Makes what goes out of what became of a request: a refusal in its language, after the rest of its body.
+fn conclude(
+    answer: Result<Response<Body>, DavError>,
+    mount: &Mount,
+    parts: &Parts,
+    body: RequestBody,
+) -> Response<Body> {
+    let mut response = answer.unwrap_or_else(|error| {
+        tracing::debug!(%error, method = %parts.method, "a WebDAV request was refused");
+        let refusal = error.respond(mount, Language::of(&parts.headers));
+        body::refuse_while_sending(parts, body, refusal)
+    });
+    let nosniff = HeaderValue::from_static("nosniff");
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }

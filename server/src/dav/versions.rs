@@ -26,8 +26,8 @@ use crate::dav::xml::push_escaped;
 use crate::files::Node;
 use crate::files::NodeId;
 use crate::files::Version;
+use crate::files::precondition::Precondition;
 use crate::http::body::Body;
-use crate::http::conditions;
 use crate::http::download;
 use crate::http::download::content_type_of;
 
@@ -84,10 +84,8 @@ pub(crate) async fn serve(
                 ["versions", owner, "restore", _, ..] if request.is_own(owner) => {}
                 _ => return Err(RequestFault::DestinationElsewhere.into()),
             }
-            let mut precondition = conditions::precondition_of(&request.headers);
-            // They speak of the version, which never changes.
-            precondition.if_match = None;
-            precondition.if_none_match = None;
+            // The request's conditions speak of the version, which never changes.
+            let precondition = Precondition::default();
             let (file, version) = (NodeId(number(file)?), number(version)?);
             let restored = dav
                 .files

@@ -1,16 +1,9 @@
-//! The language in which somebody wants to read: English or French.
+//! The language in which somebody wants to read, by what their browser says.
 
 use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
 
-/// A language for what a person will read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// French.
-    French,
-}
+pub use crate::language::Language;
 
 impl Language {
     /// Chooses by `Accept-Language` (RFC 9110 section 12.5.4); English where nothing is said.
@@ -39,14 +32,6 @@ impl Language {
             Self::French
         } else {
             Self::English
-        }
-    }
-
-    /// Returns its tag for Content-Language (RFC 5646).
-    pub fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::French => "fr",
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::jobs::maintenance::Maintenance;
 use crate::jobs::requests::answer_requests;
+use crate::mail::Mailer;
 use crate::store::chunks::ChunkError;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::error::StoreError;
@@ -50,6 +51,8 @@ const HOUSEKEEPING_FIRST_SECONDS: i64 = 30;
 const COLLECT_FIRST_SECONDS: i64 = 600;
 /// When every stored byte was last read by the schedule: the name of the setting.
 const VERIFIED_AT: &str = "verified_at";
+/// Between two looks for letters that are due.
+const MAIL_SECONDS: i64 = 5;
 const DAY_SECONDS: i64 = 86_400;
 
 /// How often each job runs, in seconds.
@@ -73,6 +76,8 @@ pub struct Schedule {
     pub metadata: Arc<MetadataStore>,
     /// What is done.
     pub maintenance: Arc<Maintenance>,
+    /// What sends letters, where there is a server of mail.
+    pub mailer: Option<Arc<Mailer>>,
     /// The source of time.
     pub clock: Clock,
     /// How often.
@@ -125,6 +130,9 @@ impl Schedule {
         if let Some(seconds) = periods.verify_seconds {
             spawn(Task::Verify(seconds));
         }
+        if self.mailer.is_some() {
+            spawn(Task::Mail);
+        }
         let asked = answer_requests(
             Arc::clone(&self.metadata),
             Arc::clone(&self.maintenance),
@@ -171,6 +179,7 @@ impl Schedule {
             Task::Pack(seconds) => now.plus_seconds(seconds),
             Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
             Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
+            Task::Mail => now,
             // It is far between, so restarts must not put it off for ever.
             Task::Verify(seconds) => match self.metadata.read(ReadSetting(VERIFIED_AT)).await {
                 Ok(Some(last)) => last.parse().map_or(now, Timestamp).plus_seconds(seconds),
@@ -197,6 +206,11 @@ impl Schedule {
                 let collected = self.maintenance.collect(false, &mut |_| {}).await?;
                 tracing::info!(?collected, "collected what nothing names any more");
             }
+            Task::Mail => {
+                if let Some(mailer) = &self.mailer {
+                    mailer.send_due().await?;
+                }
+            }
             Task::Verify(_) => {
                 let report = self.maintenance.check(false, &mut |_| {}).await?;
                 if report.is_clean() {
@@ -220,6 +234,7 @@ enum Task {
     Housekeeping(i64),
     Collect(i64),
     Verify(i64),
+    Mail,
 }
 
 impl Task {
@@ -229,6 +244,7 @@ impl Task {
             Self::Housekeeping(_) => "housekeeping",
             Self::Collect(_) => "collect",
             Self::Verify(_) => "verify",
+            Self::Mail => "mail",
         }
     }
 
@@ -238,6 +254,7 @@ impl Task {
             | Self::Housekeeping(seconds)
             | Self::Collect(seconds)
             | Self::Verify(seconds) => seconds,
+            Self::Mail => MAIL_SECONDS,
         }
     }
 }

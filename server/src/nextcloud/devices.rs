@@ -3,10 +3,8 @@
 use http::Response;
 use http::StatusCode;
 
-use crate::clock::Timestamp;
 use crate::http::body::Body;
 use crate::http::escape::escaped;
-use crate::http::language::Language;
 use crate::http::session::Cookie;
 use crate::identity::Token;
 use crate::identity::TokenId;
@@ -136,23 +134,23 @@ fn describe(browser: &Browser<'_>, token: &Token) -> String {
             "Ses fichiers ont été effacés le",
             "Its files were deleted on",
         );
-        return format!("{text} {}.", day(at, language));
+        return format!("{text} {}.", language.day(at));
     }
     if let Some(at) = token.wipe_at {
         let text = browser.say(
             "Effacera ses fichiers dès qu’il se reconnectera ; demandé le",
             "Will delete its files as soon as it connects again; asked on",
         );
-        return format!("{text} {}.", day(at, language));
+        return format!("{text} {}.", language.day(at));
     }
     let added = browser.say("Ajouté le", "Added on");
-    let mut text = format!("{added} {}", day(token.created_at, language));
+    let mut text = format!("{added} {}", language.day(token.created_at));
     match token.used_at {
         Some(at) => {
             let used = browser.say(", utilisé le", ", last used on");
             text.push_str(used);
             text.push(' ');
-            text.push_str(&day(at, language));
+            text.push_str(&language.day(at));
         }
         None => text.push_str(browser.say(", jamais utilisé", ", never used")),
     }
@@ -161,64 +159,4 @@ fn describe(browser: &Browser<'_>, token: &Token) -> String {
     }
     text.push('.');
     text
-}
-
-/// Writes a day (UTC) as people do.
-fn day(at: Timestamp, language: Language) -> String {
-    const ENGLISH: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    const FRENCH: [&str; 12] = [
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ];
-    let Ok(moment) = jiff::Timestamp::from_second(at.seconds()) else {
-        return "?".to_owned();
-    };
-    let date = moment.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let months = match language {
-        Language::English => ENGLISH,
-        Language::French => FRENCH,
-    };
-    let month = usize::try_from(date.month()).map_or(0, |month| month.saturating_sub(1));
-    let month = months.get(month).copied().unwrap_or_default();
-    match (language, date.day()) {
-        (Language::French, 1) => format!("1er {month} {}", date.year()),
-        (_, day) => format!("{day} {month} {}", date.year()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::day;
-    use crate::clock::Timestamp;
-    use crate::http::language::Language;
-
-    #[test]
-    fn a_day_is_written_as_people_do() {
-        let at = Timestamp::from_seconds(1_764_547_200);
-        assert_eq!(day(at, Language::French), "1er décembre 2025");
-        assert_eq!(day(at, Language::English), "1 December 2025");
-    }
 }

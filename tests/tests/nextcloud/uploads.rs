@@ -398,15 +398,15 @@ fn the_quota_holds_before_and_in_the_middle() {
         .chunked()
         .send()
         .expect(507);
-    // What is on its way counts for other uploads in parts, not for single ones.
+    // What is on its way counts for whatever else comes.
     let other = Parts::begun(&alice, "other");
     other.put("1", bytes(5, 400_001)).expect(507);
-    alice.put("/single", bytes(6, 900_000)).send().expect(201);
+    alice.put("/single", bytes(6, 400_001)).send().expect(507);
+    alice.copy("/old", "/copy").send().expect(507);
+    alice.put("/single", bytes(6, 400_000)).send().expect(201);
     let finish = || large.finish("/large").header("OC-Total-Length", "600000");
-    finish().send().expect(507);
-    assert_eq!(large.names(), ["1"]);
-    alice.delete("/single").send().expect(204);
     finish().send().expect(201);
+    alice.delete("/single").send().expect(204);
 
     // A new version of a file needs room for what it is longer.
     let next = Parts::of(&alice, "next");
@@ -417,6 +417,30 @@ fn the_quota_holds_before_and_in_the_middle() {
         .expect(201);
     next.put("1", bytes(7, 2_300_000)).expect(201);
     next.finish("/old").send().expect(204);
+    server.assert_clean();
+}
+
+#[test]
+fn what_came_in_parts_holds_its_room_until_it_is_swept() {
+    const MB: usize = 1_000_000;
+    let server = TestServer::with(&[("NUAGE_UPLOADS__ABANDONED_AFTER_HOURS", "24")]);
+    let alice = server.user_with("alice", &["--quota", "100MB"]);
+    let parts = Parts::begun(&alice, "t");
+    for number in 0..3 {
+        let part = bytes(number, 20 * MB);
+        parts.put(&number.to_string(), part).expect(201);
+    }
+    let single = bytes(9, 60 * MB);
+
+    let put = || alice.put("/single", single.clone());
+    put().send().expect(507);
+    // Its length is known only when it is here.
+    put().chunked().send().expect(507);
+    server.data.advance(25 * 3_600);
+    server.data.command(&["gc", "--now"]).ok();
+
+    parts.list().expect(404);
+    put().send().expect(201);
     server.assert_clean();
 }
 
@@ -630,6 +654,81 @@ fn memory_for_a_large_upload_in_parts_is_at_most_16_mib() {
         least >> 10
     ));
     assert!(least <= 16 << 20, "{least} bytes");
+}
+
+#[test]
+fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
+    const PARTS: u64 = 15;
+    const PART: u64 = 74 << 20;
+    // The allocator gives back at once what is freed, so that only what is in use counts.
+    let server = TestServer::with(&[("MIMALLOC_PURGE_DELAY", "0")]);
+    let alice = server.user("alice");
+    let mut seed = 0;
+    let mut transfer = |length: u64| {
+        seed += 100;
+        let total = (PARTS * length).to_string();
+        let parts = Parts::of(&alice, &format!("t{seed}"));
+        let begin = parts.begin().header("OC-Total-Length", &total);
+        begin.send().expect(201);
+        for number in 0..PARTS {
+            let mut request = parts.call("PUT", &number.to_string()).into_request();
+            // Never the same bytes again.
+            let body = Box::new(Pattern::new(seed + number, length));
+            request.payload = Payload::Stream(body, length);
+            alice.connect().send(request).unwrap().expect(201);
+        }
+        let finish = parts.finish("/big").header("OC-Total-Length", &total);
+        finish.send().expect_any(&[201, 204]);
+    };
+    // What every later upload uses again is not this one's: threads, compressors, caches.
+    transfer(4 << 20);
+    let mut tried = Vec::new();
+    for _ in 0..5 {
+        let before = server.restart_memory_peak();
+        transfer(PART);
+        tried.push(server.memory_peak_bytes().saturating_sub(before) >> 10);
+        if tried.last().is_some_and(|added| *added <= 16 << 10) {
+            break;
+        }
+    }
+    let least = tried.iter().min().copied().unwrap_or(u64::MAX);
+    report(&format!(
+        "{} MiB of new bytes in {PARTS} parts: {tried:?} KiB of memory",
+        (PARTS * PART) >> 20
+    ));
+    assert!(least <= 16 << 10, "{least} KiB");
+}
+
+#[test]
+fn an_upload_of_more_than_ten_thousand_parts_is_refused_in_the_middle() {
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    let parts = Parts::begun(&alice, "t");
+    parts.put("0", "x").expect(201);
+    // As if so many had come, one by one; the last that fits and the first that does not are real.
+    server.data.execute(
+        "INSERT INTO upload_part (upload_id, number, name, content_id, size, chunk, at) \
+         SELECT p.upload_id, n.i, CAST(n.i AS TEXT), p.content_id, 1, p.chunk, p.at \
+         FROM upload_part p, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+         WHERE i < 9998) SELECT i FROM n) n; \
+         UPDATE upload SET parts = 9999, received = 9999;",
+    );
+
+    parts.put("9999", "y").expect(201);
+    let refused = parts.put("10000", "z").expect(400);
+    assert!(refused.text().contains("10000"), "{refused}");
+    // One that has a number already takes the place of that.
+    parts.put("500", "w").expect(201);
+    parts
+        .finish("/a")
+        .header("OC-Total-Length", "10000")
+        .send()
+        .expect(201);
+
+    let mut expected = vec![b'x'; 10_000];
+    (expected[500], expected[9_999]) = (b'w', b'y');
+    assert!(alice.get("/a").send().expect(200).body == expected);
+    server.assert_clean();
 }
 
 #[test]

@@ -112,8 +112,8 @@ impl Operation for NameHistory {
 ///
 /// Every space's feed jumps and forgets its tombstones, so that each cursor of
 /// the lost future is told to read anew; every counter jumps, so that no number
-/// of a node, content, pack or account is handed out twice. Leases and jobs of
-/// the old server end. Sync clients see another fingerprint, and keep both sides' files where they differ.
+/// of a node, content, pack or account is handed out twice. Leases, jobs and
+/// letters of the old server end. Sync clients see another fingerprint, and keep both sides' files where they differ.
 #[derive(Debug)]
 pub struct BeginNewHistory {
     /// A random name.
@@ -136,6 +136,8 @@ impl Operation for BeginNewHistory {
             "DELETE FROM lease_content",
             "DELETE FROM lease",
             "DELETE FROM job",
+            // The old server has sent them.
+            "DELETE FROM mail_queue",
         ] {
             tx.perform(statement, &[]).await?;
         }

@@ -29,7 +29,6 @@ use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
 use crate::store::metadata::copy::Copy;
-use crate::store::metadata::error::PartsFault;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -42,27 +41,12 @@ use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::locks::CreateLock;
 use crate::store::metadata::locks::EndLock;
 use crate::store::metadata::nodes::Change;
-use crate::store::metadata::packs::CollectDead;
-use crate::store::metadata::parts::Became;
-use crate::store::metadata::parts::BeginParts;
-use crate::store::metadata::parts::DropPart;
-use crate::store::metadata::parts::DropParts;
-use crate::store::metadata::parts::FinishParts;
-use crate::store::metadata::parts::ListParted;
-use crate::store::metadata::parts::Part;
-use crate::store::metadata::parts::PartedUpload;
-use crate::store::metadata::parts::PreparePart;
-use crate::store::metadata::parts::PutPart;
-use crate::store::metadata::parts::ReadContents;
-use crate::store::metadata::parts::ReadParts;
-use crate::store::metadata::parts::SweepParts;
 use crate::store::metadata::precondition::Condition;
 use crate::store::metadata::precondition::ConditionList;
 use crate::store::metadata::precondition::EtagList;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::ContentBody;
-use crate::store::metadata::records::ContentRef;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::NewContent;
@@ -85,6 +69,15 @@ use crate::store::metadata::upload::CommitUpload;
 use crate::store::metadata::versions::DeleteVersion;
 use crate::store::metadata::versions::ListVersions;
 use crate::store::metadata::versions::RestoreVersion;
+
+#[path = "conformance/finding.rs"]
+mod finding;
+#[path = "conformance/mail.rs"]
+mod mail;
+#[path = "conformance/parts.rs"]
+mod parts;
+#[path = "conformance/past.rs"]
+mod past;
 
 struct MakeSpace;
 
@@ -225,6 +218,16 @@ impl Fixture {
             .map(|made| made.expect("no properties are not too large"))
     }
 
+    /// Makes folders in each other, as deep as a path leads less one; returns the last one's path.
+    async fn deepest_folder(&self) -> String {
+        let mut deep = NodePath::root();
+        for _ in 1..NodePath::DEPTH_MAX {
+            deep = deep.child(NodeName::parse("deep").unwrap()).unwrap();
+            self.mkdir(&deep.to_string()).await.unwrap();
+        }
+        deep.to_string()
+    }
+
     async fn mv(&self, from: &str, to: &str) -> StoreResult<Committed> {
         let (from, to) = (path(from), path(to));
         let precondition = Precondition::default();
@@ -329,6 +332,7 @@ impl Fixture {
     }
 }
 
+#[track_caller]
 fn refusal<T: std::fmt::Debug>(result: StoreResult<T>) -> Refusal {
     match result {
         Err(StoreError::Refused(refusal)) => refusal,
@@ -1218,245 +1222,4 @@ async fn people_who_leave_their_files_to_each_other_at_once_all_get_an_answer() 
         at_ana.assert_sound().await;
         at_ben.assert_sound().await;
     }
-}
-
-/// Uploads in parts of the fixture's space.
-impl Fixture {
-    async fn begin_parts(&self, name: &str, total: Option<u64>) -> StoreResult<()> {
-        let change = self.change(0);
-        self.store
-            .write(BeginParts {
-                until: change.now.plus_seconds(100),
-                change,
-                name: name.to_owned(),
-                total_bytes: total,
-                target: None,
-                uploads_max: 3,
-            })
-            .await
-    }
-
-    async fn put_part(
-        &self,
-        name: &str,
-        number: i64,
-        text: &str,
-    ) -> StoreResult<(i64, ContentRef)> {
-        let change = self.change(10);
-        self.store
-            .write(PutPart {
-                upload: name.to_owned(),
-                number,
-                name: format!("{number:05}"),
-                content: Self::content(text),
-                chunk: Some(ChunkKey::new([7; 32]).chunk_id(text.as_bytes())),
-                begun_at: change.now,
-                lease: None,
-                until: change.now.plus_seconds(100),
-                parts_max: 4,
-                change,
-            })
-            .await
-    }
-
-    async fn parts(&self, name: &str) -> StoreResult<(PartedUpload, Vec<Part>)> {
-        let read = ReadParts {
-            account: UserId(1),
-            upload: name.to_owned(),
-        };
-        self.store.read(read).await
-    }
-
-    async fn finish_parts(
-        &self,
-        name: &str,
-        at: &str,
-        text: &str,
-        changes: i64,
-    ) -> StoreResult<Became> {
-        let change = self.change(20);
-        self.store
-            .write(FinishParts {
-                source: self.space,
-                shown: at.to_owned(),
-                until: change.now.plus_seconds(1_000),
-                upload: name.to_owned(),
-                changes,
-                commit: CommitUpload {
-                    begun_at: change.now,
-                    change,
-                    path: path(at),
-                    content: Self::content(text),
-                    modified_at: None,
-                    created_at: None,
-                    lease: None,
-                    precondition: Precondition::default(),
-                },
-            })
-            .await
-    }
-
-    async fn collect_all(&self, at_seconds: i64) -> u64 {
-        let now = self.change(at_seconds).now;
-        let collect = CollectDead {
-            after: ContentRef(0),
-            lost_until: now,
-            now,
-        };
-        self.store.write(collect).await.unwrap().deleted
-    }
-}
-
-fn parts_fault<T: std::fmt::Debug>(result: StoreResult<T>) -> PartsFault {
-    match result {
-        Err(StoreError::Refused(Refusal::Parts(fault))) => fault,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn parts_come_go_and_become_a_file_once() {
-    let f = Fixture::new().await;
-    assert_eq!(
-        parts_fault(f.put_part("u", 1, "x").await),
-        PartsFault::Unknown
-    );
-    f.begin_parts("u", Some(8)).await.unwrap();
-    assert_eq!(
-        parts_fault(f.begin_parts("u", None).await),
-        PartsFault::Exists
-    );
-    f.put_part("u", 10, "world").await.unwrap();
-    f.put_part("u", 9, "wrong").await.unwrap();
-    f.put_part("u", 9, "my ").await.unwrap();
-    f.put_part("u", 11, "stray").await.unwrap();
-    let drop = DropPart {
-        change: f.change(10),
-        upload: "u".to_owned(),
-        number: 11,
-        until: f.change(110).now,
-    };
-    f.store.write(drop).await.unwrap();
-    f.assert_sound().await;
-
-    let (upload, parts) = f.parts("u").await.unwrap();
-    let numbers: Vec<i64> = parts.iter().map(|part| part.number).collect();
-    assert_eq!(numbers, [9, 10]);
-    assert_eq!((upload.received_bytes, upload.parts), (8, 2));
-    let contents = ReadContents(parts.iter().map(|part| part.content).collect());
-    assert_eq!(f.store.read(contents).await.unwrap().len(), 2);
-    // The collector takes what parts let go of, and leaves what they name.
-    assert_eq!(f.collect_all(50).await, 2);
-    f.assert_sound().await;
-
-    let late = f
-        .finish_parts("u", "file", "my world", upload.changes - 1)
-        .await;
-    assert_eq!(parts_fault(late), PartsFault::Changed);
-    f.put("folder-less", "x").await.unwrap();
-    assert!(
-        f.finish_parts("u", "a/b", "my world", upload.changes)
-            .await
-            .is_err()
-    );
-    assert_eq!(f.parts("u").await.unwrap().1.len(), 2);
-    let became = f
-        .finish_parts("u", "file", "my world", upload.changes)
-        .await
-        .unwrap();
-    assert!(became.created);
-    assert_eq!(became.etag(), f.find("file").await.unwrap().etag());
-    assert_eq!(f.text("file").await, "my world");
-    let again = f
-        .finish_parts("u", "file", "my world", upload.changes)
-        .await
-        .unwrap();
-    assert_eq!(again, became);
-    let elsewhere = f
-        .finish_parts("u", "other", "my world", upload.changes)
-        .await;
-    assert_eq!(parts_fault(elsewhere), PartsFault::Unknown);
-    assert_eq!(
-        parts_fault(f.put_part("u", 1, "x").await),
-        PartsFault::Unknown
-    );
-    assert_eq!(f.collect_all(60).await, 2);
-    f.assert_sound().await;
-
-    f.begin_parts("u", None).await.unwrap();
-    assert!(f.parts("u").await.unwrap().0.became.is_none());
-}
-
-#[tokio::test]
-async fn uploads_in_parts_are_bounded_by_number_parts_and_quota() {
-    let mut f = Fixture::new().await;
-    f.quota = Some(10);
-    f.put("file", "four").await.unwrap();
-    for name in ["a", "b", "c"] {
-        f.begin_parts(name, None).await.unwrap();
-    }
-    let fault = parts_fault(f.begin_parts("d", None).await);
-    assert_eq!(fault, PartsFault::TooMany { max: 3 });
-    for number in 0..4 {
-        f.put_part("a", number, "x").await.unwrap();
-    }
-    let fault = parts_fault(f.put_part("a", 4, "x").await);
-    assert_eq!(fault, PartsFault::TooManyParts { max: 4 });
-    f.put_part("a", 3, "y").await.unwrap();
-    // 4 in the file, 4 in the first upload.
-    f.put_part("b", 1, "no").await.unwrap();
-    for (upload, number) in [("b", 2), ("c", 1)] {
-        let full = f.put_part(upload, number, "z").await;
-        assert!(
-            matches!(
-                full,
-                Err(StoreError::Refused(Refusal::QuotaExceeded { .. }))
-            ),
-            "{full:?}"
-        );
-    }
-    let prepare = PreparePart {
-        change: f.change(10),
-        name: "b".to_owned(),
-        number: 1,
-        declared_bytes: Some(2),
-        parts_max: 4,
-    };
-    let prepared = f.store.read(prepare).await.unwrap();
-    assert_eq!((prepared.room_bytes, prepared.before), (2, None));
-    let give_up = DropParts {
-        change: f.change(10),
-        upload: "a".to_owned(),
-    };
-    f.store.write(give_up).await.unwrap();
-    assert!(f.begin_parts("d", Some(5)).await.is_err());
-    f.begin_parts("d", Some(4)).await.unwrap();
-    let list = ListParted { account: UserId(1) };
-    assert_eq!(f.store.read(list).await.unwrap().len(), 3);
-    f.assert_sound().await;
-}
-
-#[tokio::test]
-async fn an_abandoned_upload_is_swept_with_its_parts() {
-    let f = Fixture::new().await;
-    f.begin_parts("early", None).await.unwrap();
-    f.begin_parts("late", None).await.unwrap();
-    f.put_part("late", 1, "one").await.unwrap();
-    let sweep = async |at_seconds| {
-        let now = f.change(at_seconds).now;
-        let mut swept = 0;
-        while f.store.write(SweepParts { now }).await.unwrap() {
-            swept += 1;
-        }
-        swept
-    };
-
-    // Each part gives it more time.
-    assert_eq!(sweep(105).await, 1);
-    assert_eq!(f.parts("late").await.unwrap().1.len(), 1);
-    assert_eq!(sweep(111).await, 1);
-
-    assert_eq!(parts_fault(f.parts("late").await), PartsFault::Unknown);
-    assert_eq!(f.collect_all(112).await, 1);
-    f.assert_sound().await;
 }

@@ -506,32 +506,80 @@ impl Operation for CreateLock {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Lock> {
         let change = &self.change;
-        // The space's row is the lock under which nodes and their locks change.
-        let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.root(), &self.path).await?;
-        let node = found.existing()?.clone();
+        let target = (&self.path, &self.precondition);
+        let (seq, found, node) = lock_target(tx, change, target).await?;
         change.require(Permissions::UPDATE)?;
-        check_precondition(tx, change, &found, &self.precondition).await?;
         self.refuse_conflicts(tx, &found).await?;
         let row = LockRow {
-            token: self.token.clone(),
-            node: node.id,
+            shared: self.shared,
+            deep: self.deep,
+            info: self.info.clone(),
+            ..LockRow::new(change, (node.id, &self.token), self.timeout_seconds)
+        };
+        let made = insert(tx, change, row, self.locks_max).await?;
+        show_above(tx, &found, seq).await?;
+        Ok(made.at(self.path.clone()))
+    }
+}
+
+impl LockRow {
+    /// A new exclusive lock of one node alone, by WebDAV.
+    fn new(change: &Change, (node, token): (NodeId, &str), timeout_seconds: i64) -> Self {
+        Self {
+            token: token.to_owned(),
+            node,
             owner: change.actor,
             owner_name: String::new(),
             owner_shown: String::new(),
             kind: LockKind::Dav,
             made_at: Some(change.now),
             editor: None,
-            shared: self.shared,
-            deep: self.deep,
-            until: change.now.plus_seconds(self.timeout_seconds),
-            timeout_seconds: self.timeout_seconds,
-            info: self.info.clone(),
-        };
-        let made = insert(tx, change, row, self.locks_max).await?;
-        show_above(tx, &found, space.first_seq).await?;
-        Ok(made.at(self.path.clone()))
+            shared: false,
+            deep: false,
+            until: change.now.plus_seconds(timeout_seconds),
+            timeout_seconds,
+            info: None,
+        }
     }
+}
+
+/// Lets a lock last so long from now.
+async fn prolong<T: Tx>(
+    tx: &mut T,
+    lock: &mut LockRow,
+    now: Timestamp,
+    timeout_seconds: i64,
+) -> StoreResult<()> {
+    lock.until = now.plus_seconds(timeout_seconds);
+    lock.timeout_seconds = timeout_seconds;
+    tx.perform(
+        "UPDATE lock SET until = $1, timeout_seconds = $2 WHERE token = $3",
+        &[
+            lock.until.0.into(),
+            timeout_seconds.into(),
+            lock.token.as_str().into(),
+        ],
+    )
+    .await
+}
+
+async fn end<T: Tx>(tx: &mut T, token: &str) -> StoreResult<()> {
+    tx.perform("DELETE FROM lock WHERE token = $1", &[token.into()])
+        .await
+}
+
+/// What a change of a node's locks begins with: under the space's lock and number, after the conditions.
+async fn lock_target<T: Tx>(
+    tx: &mut T,
+    change: &Change,
+    (path, precondition): (&NodePath, &Precondition),
+) -> StoreResult<(i64, Walk, Node)> {
+    // The space's row is the lock under which nodes and their locks change.
+    let space = lock_space(tx, change, 1).await?;
+    let found = walk(tx, change.root(), path).await?;
+    let node = found.existing()?.clone();
+    check_precondition(tx, change, &found, precondition).await?;
+    Ok((space.first_seq, found, node))
 }
 
 /// Writes a new lock, if its owner may hold one more; returns it as it is read.
@@ -629,19 +677,16 @@ impl Operation for LockByHand {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HandLock> {
         let change = &self.change;
-        let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.root(), &self.path).await?;
-        let node = found.existing()?.clone();
+        let target = (&self.path, &self.precondition);
+        let (seq, found, node) = lock_target(tx, change, target).await?;
         if node.is_folder() {
             return Err(Refusal::IsAFolder.into());
         }
         change.require(Permissions::UPDATE)?;
-        check_precondition(tx, change, &found, &self.precondition).await?;
         let held = covering(tx, &found.nodes, change.now)
             .await?
             .into_iter()
             .next();
-        let until = change.now.plus_seconds(self.timeout_seconds);
         if let Some((index, mut lock)) = held {
             if lock.node != node.id || lock.owner != change.actor || lock.kind != self.kind {
                 return Ok(HandLock::Held(
@@ -649,36 +694,16 @@ impl Operation for LockByHand {
                     lock.at(found.path_at(&self.path, index)),
                 ));
             }
-            lock.until = until;
-            lock.timeout_seconds = self.timeout_seconds;
-            tx.perform(
-                "UPDATE lock SET until = $1, timeout_seconds = $2 WHERE token = $3",
-                &[
-                    until.0.into(),
-                    lock.timeout_seconds.into(),
-                    lock.token.as_str().into(),
-                ],
-            )
-            .await?;
+            prolong(tx, &mut lock, change.now, self.timeout_seconds).await?;
             return Ok(HandLock::Locked(node, lock.at(self.path.clone())));
         }
         let row = LockRow {
-            token: self.token.clone(),
-            node: node.id,
-            owner: change.actor,
-            owner_name: String::new(),
-            owner_shown: String::new(),
             kind: self.kind,
-            made_at: Some(change.now),
             editor: self.editor.clone(),
-            shared: false,
-            deep: false,
-            until,
-            timeout_seconds: self.timeout_seconds,
-            info: None,
+            ..LockRow::new(change, (node.id, &self.token), self.timeout_seconds)
         };
         let made = insert(tx, change, row, self.locks_max).await?;
-        show_above(tx, &found, space.first_seq).await?;
+        show_above(tx, &found, seq).await?;
         Ok(HandLock::Locked(node, made.at(self.path.clone())))
     }
 }
@@ -703,26 +728,20 @@ impl Operation for UnlockByHand {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HandLock> {
         let change = &self.change;
-        let space = lock_space(tx, change, 1).await?;
-        let found = walk(tx, change.root(), &self.path).await?;
-        let node = found.existing()?.clone();
-        check_precondition(tx, change, &found, &self.precondition).await?;
+        let target = (&self.path, &self.precondition);
+        let (seq, found, node) = lock_target(tx, change, target).await?;
         let locks = covering(tx, &found.nodes, change.now).await?;
         let may_end = |lock: &LockRow| {
             lock.node == node.id && lock.owner == change.actor && lock.kind != LockKind::Application
         };
         let mut ended = false;
         for (_, lock) in locks.iter().filter(|(_, lock)| may_end(lock)) {
-            tx.perform(
-                "DELETE FROM lock WHERE token = $1",
-                &[lock.token.as_str().into()],
-            )
-            .await?;
+            end(tx, &lock.token).await?;
             ended = true;
         }
         let rest = locks.into_iter().find(|(_, lock)| !may_end(lock));
         if ended {
-            show_above(tx, &found, space.first_seq).await?;
+            show_above(tx, &found, seq).await?;
         }
         Ok(match rest {
             Some((index, lock)) => HandLock::Held(node, lock.at(found.path_at(&self.path, index))),
@@ -781,17 +800,7 @@ impl Operation for RefreshLock {
         let Some((found, index, mut lock)) = own else {
             return Ok(None);
         };
-        lock.until = self.change.now.plus_seconds(self.timeout_seconds);
-        lock.timeout_seconds = self.timeout_seconds;
-        tx.perform(
-            "UPDATE lock SET until = $1, timeout_seconds = $2 WHERE token = $3",
-            &[
-                lock.until.0.into(),
-                lock.timeout_seconds.into(),
-                self.token.as_str().into(),
-            ],
-        )
-        .await?;
+        prolong(tx, &mut lock, self.change.now, self.timeout_seconds).await?;
         Ok(Some(lock.at(found.path_at(&self.path, index))))
     }
 }
@@ -816,11 +825,7 @@ impl Operation for EndLock {
         let Some((found, index, _)) = own else {
             return Ok(false);
         };
-        tx.perform(
-            "DELETE FROM lock WHERE token = $1",
-            &[self.token.as_str().into()],
-        )
-        .await?;
+        end(tx, &self.token).await?;
         let above = found.nodes.get(..index).unwrap_or_default();
         touch_above(tx, above, space.first_seq, Growth::default()).await?;
         Ok(true)

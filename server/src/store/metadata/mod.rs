@@ -26,6 +26,7 @@ pub mod grants;
 pub mod history;
 pub mod jobs;
 pub mod locks;
+pub mod mail;
 pub mod marks;
 pub mod migrate;
 pub mod mounts;

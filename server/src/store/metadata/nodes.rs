@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use nuage_shared::node_path::NodePath;
+use nuage_shared::node_path::PathFault;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
@@ -115,8 +116,86 @@ pub(crate) struct LockedSpace {
     pub(crate) trash: NodeId,
     /// Bytes of current files.
     pub(crate) used: i64,
+    /// What is on its way there in parts.
+    pub(crate) in_parts: InParts,
     /// What the space may hold.
     pub(crate) quota: Option<u64>,
+}
+
+/// Uploads in parts of a space that are in progress.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct InParts {
+    /// How many.
+    pub(crate) uploads: i64,
+    /// By how many bytes they would let the space grow so far; nothing else may take these.
+    pub(crate) bytes: i64,
+}
+
+/// A space that was asked for.
+pub(crate) struct AskedSpace {
+    row: Asked<LockedSpace>,
+    in_parts: Asked<InParts>,
+}
+
+impl AskedSpace {
+    /// Asks without taking the lock and without a number.
+    pub(crate) async fn ask<T: Tx>(tx: &mut T, change: &Change) -> StoreResult<Self> {
+        let row = tx
+            .ask(
+                "SELECT seq, trash_id, used, quota FROM space WHERE id = $1 AND state = 0",
+                &[change.space.0.into()],
+                read_space(change, 1),
+            )
+            .await?;
+        Self::with_parts(tx, change.space, row).await
+    }
+
+    /// A statement of its own: on PostgreSQL, one that waited for the lock does not see what
+    /// was committed meanwhile in other tables.
+    async fn with_parts<T: Tx>(
+        tx: &mut T,
+        space: SpaceId,
+        row: Asked<LockedSpace>,
+    ) -> StoreResult<Self> {
+        let in_parts = tx
+            .ask(
+                "SELECT count(*), coalesce(sum(CASE WHEN received > replaces THEN received - replaces \
+                 ELSE 0 END), 0) FROM upload WHERE space_id = $1 AND node_id IS NULL",
+                &[space.0.into()],
+                |row| {
+                    Ok(InParts {
+                        uploads: row.int(0)?,
+                        bytes: row.int(1)?,
+                    })
+                },
+            )
+            .await?;
+        Ok(Self { row, in_parts })
+    }
+
+    /// Returns the space; one that is not there refuses with `NotFound`.
+    pub(crate) async fn answer<T: Tx>(self, tx: &mut T) -> StoreResult<LockedSpace> {
+        let space = tx.answer_one(self.row).await?.ok_or(Refusal::NotFound)?;
+        let in_parts = tx.answer_one(self.in_parts).await?.unwrap_or_default();
+        Ok(LockedSpace { in_parts, ..space })
+    }
+}
+
+/// Reads `seq, trash_id, used, quota` after `count` numbers were taken.
+fn read_space(
+    change: &Change,
+    count: i64,
+) -> impl FnMut(&dyn Row) -> StoreResult<LockedSpace> + Send + use<> {
+    let quota_default_bytes = change.quota_default_bytes;
+    move |row| {
+        Ok(LockedSpace {
+            first_seq: row.int(0)? - count + 1,
+            trash: NodeId(row.int(1)?),
+            used: row.int(2)?,
+            in_parts: InParts::default(),
+            quota: effective_quota(row.opt_int(3)?, quota_default_bytes),
+        })
+    }
 }
 
 /// Takes the space's row lock and `count` numbers.
@@ -126,31 +205,25 @@ pub(crate) async fn lock_space<T: Tx>(
     count: i64,
 ) -> StoreResult<LockedSpace> {
     let asked = ask_lock_space(tx, change, count).await?;
-    tx.answer_one(asked).await?.ok_or(Refusal::NotFound.into())
+    asked.answer(tx).await
 }
 
 /// Sends the statement that takes the space's row lock and `count` numbers; questions that
-/// travel behind it are answered under the lock. No row: the space is not there.
+/// travel behind it are answered under the lock.
 pub(crate) async fn ask_lock_space<T: Tx>(
     tx: &mut T,
     change: &Change,
     count: i64,
-) -> StoreResult<Asked<LockedSpace>> {
-    let quota_default_bytes = change.quota_default_bytes;
-    tx.ask(
-        "UPDATE space SET seq = seq + $1 WHERE id = $2 AND state = 0 \
-         RETURNING seq, trash_id, used, quota",
-        &[count.into(), change.space.0.into()],
-        move |row| {
-            Ok(LockedSpace {
-                first_seq: row.int(0)? - count + 1,
-                trash: NodeId(row.int(1)?),
-                used: row.int(2)?,
-                quota: effective_quota(row.opt_int(3)?, quota_default_bytes),
-            })
-        },
-    )
-    .await
+) -> StoreResult<AskedSpace> {
+    let row = tx
+        .ask(
+            "UPDATE space SET seq = seq + $1 WHERE id = $2 AND state = 0 \
+             RETURNING seq, trash_id, used, quota",
+            &[count.into(), change.space.0.into()],
+            read_space(change, count),
+        )
+        .await?;
+    AskedSpace::with_parts(tx, change.space, row).await
 }
 
 /// Takes more numbers after [`lock_space`]; returns the first.
@@ -174,16 +247,21 @@ pub(crate) fn effective_quota(stored: Option<i64>, default_bytes: Option<u64>) -
 }
 
 impl LockedSpace {
+    /// Bytes that nothing else may take: of current files, and of parts on their way.
+    pub(crate) fn taken(&self) -> i64 {
+        self.used.saturating_add(self.in_parts.bytes)
+    }
+
     /// Refuses a growth that the quota does not allow; shrinking is always allowed.
     pub(crate) fn check_quota(&self, growth_bytes: i64) -> StoreResult<()> {
         match self.quota {
             Some(quota_bytes)
                 if growth_bytes > 0
-                    && self.used.saturating_add(growth_bytes) > signed(quota_bytes) =>
+                    && self.taken().saturating_add(growth_bytes) > signed(quota_bytes) =>
             {
                 Err(Refusal::QuotaExceeded {
                     quota_bytes,
-                    used_bytes: unsigned(self.used),
+                    used_bytes: unsigned(self.taken()),
                     needed_bytes: unsigned(growth_bytes),
                 }
                 .into())
@@ -321,7 +399,8 @@ pub(crate) enum Departure {
     Moved = 1,
 }
 
-/// Returns the path of a node by walking up; `None` when it is not under a root (trash).
+/// Returns the path of a node by walking up; `None` when it is not under a root (trash), or lies
+/// deeper than a path can lead because a folder above it was moved.
 pub(crate) async fn path_of<T: Tx>(
     tx: &mut T,
     space: SpaceId,
@@ -353,19 +432,18 @@ pub(crate) async fn path_of<T: Tx>(
         names.push(name);
         at = NodeId(parent);
         if names.len() > NodePath::DEPTH_MAX {
-            return Err(StoreError::Corrupt(format!(
-                "node {} lies in a cycle",
-                id.0
-            )));
+            return Ok(None);
         }
     }
     names.reverse();
-    NodePath::parse(&names.join("/"))
-        .map(Some)
-        .map_err(|fault| StoreError::Corrupt(format!("node {}: {fault}", id.0)))
+    match NodePath::parse(&names.join("/")) {
+        Ok(path) => Ok(Some(path)),
+        Err(PathFault::TooLong) => Ok(None),
+        Err(fault) => Err(StoreError::Corrupt(format!("node {}: {fault}", id.0))),
+    }
 }
 
-/// Returns the paths of nodes, `None` for those in the trash: one question for each folder above them,
+/// Returns the paths of nodes, `None` for those that [`path_of`] has none for: one question for each folder above them,
 /// all of one depth together.
 pub(crate) async fn paths_of<T: Tx>(
     tx: &mut T,

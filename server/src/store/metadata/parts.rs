@@ -1,8 +1,8 @@
 //! Files that arrive in parts: which are in progress, which parts they have, what they became.
 //!
 //! A part names its content as a node does, so the collector leaves it alone as long as its
-//! row is there. The bytes of all parts in progress count as used when further ones are tested,
-//! but not for anything else: who abandons an upload can still write what the quota allows.
+//! row is there. The bytes of all parts in progress count as used for whatever else lets their
+//! space grow, until the upload becomes a file, is given up, or is swept.
 //!
 //! # Always true
 //!
@@ -24,9 +24,9 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::lock_space_row;
+use crate::store::metadata::nodes::AskedSpace;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::LockedSpace;
-use crate::store::metadata::nodes::effective_quota;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
 use crate::store::metadata::records::Content;
@@ -113,8 +113,17 @@ pub struct Part {
     pub at: Timestamp,
 }
 
-/// Reads `id, space_id, name, total, replaces, profile, received, parts, changes, at, node_id, rev,
-/// created, path, former`.
+/// The statement that asks for uploads as [`read_upload`] reads them.
+macro_rules! select_upload {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, \
+             node_id, rev, created, path, former FROM upload ",
+            $tail
+        )
+    };
+}
+
 fn read_upload(row: &dyn Row) -> StoreResult<PartedUpload> {
     let became = match row.opt_int(10)? {
         None => None,
@@ -168,8 +177,7 @@ async fn ask_upload<T: Tx>(
     name: &str,
 ) -> StoreResult<Asked<PartedUpload>> {
     tx.ask(
-        "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, node_id, \
-         rev, created, path, former FROM upload WHERE account_id = $1 AND name = $2",
+        select_upload!("WHERE account_id = $1 AND name = $2"),
         &[account.0.into(), name.into()],
         read_upload,
     )
@@ -187,72 +195,12 @@ fn in_progress(found: Option<PartedUpload>) -> StoreResult<PartedUpload> {
     found.ok_or_else(|| Refusal::from(PartsFault::Unknown).into())
 }
 
-/// What a space holds and may hold, and what is on its way there in parts.
-struct AskedRoom {
-    space: Asked<LockedSpace>,
-    open: Asked<(i64, i64)>,
-}
-
-/// The same, answered.
-struct Room {
-    space: LockedSpace,
-    /// Uploads in progress.
-    uploads: i64,
-    /// By how much they would let the space grow so far.
-    open_bytes: i64,
-}
-
-impl AskedRoom {
-    async fn ask<T: Tx>(tx: &mut T, change: &Change) -> StoreResult<Self> {
-        let quota_default_bytes = change.quota_default_bytes;
-        let space = tx
-            .ask(
-                "SELECT seq, trash_id, used, quota FROM space WHERE id = $1 AND state = 0",
-                &[change.space.0.into()],
-                move |row| {
-                    Ok(LockedSpace {
-                        first_seq: row.int(0)?,
-                        trash: NodeId(row.int(1)?),
-                        used: row.int(2)?,
-                        quota: effective_quota(row.opt_int(3)?, quota_default_bytes),
-                    })
-                },
-            )
-            .await?;
-        let open = tx
-            .ask(
-                "SELECT count(*), coalesce(sum(CASE WHEN received > replaces THEN received - replaces \
-                 ELSE 0 END), 0) FROM upload WHERE space_id = $1 AND node_id IS NULL",
-                &[change.space.0.into()],
-                |row| Ok((row.int(0)?, row.int(1)?)),
-            )
-            .await?;
-        Ok(Self { space, open })
-    }
-
-    async fn answer<T: Tx>(self, tx: &mut T) -> StoreResult<Room> {
-        let space = tx.answer_one(self.space).await?.ok_or(Refusal::NotFound)?;
-        let (uploads, open_bytes) = tx.answer_one(self.open).await?.unwrap_or_default();
-        Ok(Room {
-            space,
-            uploads,
-            open_bytes,
-        })
-    }
-}
-
-impl Room {
-    /// Returns the space as if what came of these uploads were in it, `own` left out.
-    fn beside(&self, own: Option<&PartedUpload>) -> LockedSpace {
-        let own_bytes = own.map_or(0, |own| {
-            own.received_bytes.saturating_sub(own.replaces_bytes)
-        });
-        let others = self.open_bytes.saturating_sub(signed(own_bytes));
-        LockedSpace {
-            used: self.space.used.saturating_add(others),
-            ..self.space
-        }
-    }
+/// Returns the space as if nothing had come of one of its uploads.
+fn beside(space: LockedSpace, own: &PartedUpload) -> LockedSpace {
+    let own_bytes = own.received_bytes.saturating_sub(own.replaces_bytes);
+    let mut beside = space;
+    beside.in_parts.bytes = space.in_parts.bytes.saturating_sub(signed(own_bytes));
+    beside
 }
 
 /// Where a file that comes in parts will be put.
@@ -292,13 +240,13 @@ impl Operation for BeginParts {
         let change = &self.change;
         lock_space_row(tx, change.space).await?;
         let same = ask_upload(tx, change.actor, &self.name).await?;
-        let room = AskedRoom::ask(tx, change).await?;
+        let space = AskedSpace::ask(tx, change).await?;
         let walk = match &self.target {
             Some(target) => Some(ask_walk(tx, change.root(), &target.path).await?),
             None => None,
         };
         let same = tx.answer_one(same).await?;
-        let room = room.answer(tx).await?;
+        let space = space.answer(tx).await?;
         let mut replaced = None;
         if let (Some(target), Some(asked)) = (&self.target, walk) {
             let found = answer_walk(tx, asked).await?;
@@ -322,14 +270,14 @@ impl Operation for BeginParts {
             Some(former) => drop_upload(tx, former.id, change.now).await?,
             None => {}
         }
-        if unsigned(room.uploads) >= self.uploads_max {
+        if unsigned(space.in_parts.uploads) >= self.uploads_max {
             let max = self.uploads_max;
             return Err(Refusal::from(PartsFault::TooMany { max }).into());
         }
         let replaces_bytes = replaced.as_ref().map_or(0, |node| node.size_bytes);
         if let Some(total) = self.total_bytes {
             let growth = signed(total.saturating_sub(replaces_bytes));
-            room.beside(None).check_quota(growth)?;
+            space.check_quota(growth)?;
         }
         let former = replaced.and_then(|node| node.content);
         let profile = self.profile(tx, former).await?;
@@ -412,7 +360,7 @@ impl Operation for PreparePart {
             space: upload.space,
             ..self.change.clone()
         };
-        let room = AskedRoom::ask(tx, change).await?;
+        let space = AskedSpace::ask(tx, change).await?;
         let former = ask_part(tx, upload.id, self.number).await?;
         let before = tx
             .ask(
@@ -423,10 +371,10 @@ impl Operation for PreparePart {
             .await?;
         let former = tx.answer_one(former).await?;
         let before = tx.answer_one(before).await?.flatten();
-        let room = room.answer(tx).await?;
+        let space = space.answer(tx).await?;
         require_fewer_parts(&upload, former.as_ref(), self.parts_max)?;
         let rest_bytes = upload.received_bytes - former.map_or(0, |part| part.size_bytes);
-        let space = room.beside(Some(&upload));
+        let space = beside(space, &upload);
         let own = |part_bytes: u64| {
             signed((rest_bytes + part_bytes).saturating_sub(upload.replaces_bytes))
         };
@@ -435,7 +383,7 @@ impl Operation for PreparePart {
         }
         let room_bytes = space.quota.map_or(u64::MAX, |quota| {
             quota
-                .saturating_sub(unsigned(space.used))
+                .saturating_sub(unsigned(space.taken()))
                 .saturating_add(upload.replaces_bytes)
                 .saturating_sub(rest_bytes)
         });
@@ -511,7 +459,7 @@ impl Operation for PutPart {
             lease: self.lease,
         };
         let lease = protection.ask(tx, change.now).await?;
-        let room = AskedRoom::ask(tx, change).await?;
+        let space = AskedSpace::ask(tx, change).await?;
         let held = ask_held(tx, change.space, &self.content).await?;
         let upload = open_upload(tx, change.actor, &self.upload).await?;
         if upload.space != change.space {
@@ -520,13 +468,13 @@ impl Operation for PutPart {
         let former = ask_part(tx, upload.id, self.number).await?;
         let former = tx.answer_one(former).await?;
         protection.require(tx, lease, change.now).await?;
-        let room = room.answer(tx).await?;
+        let space = space.answer(tx).await?;
         require_fewer_parts(&upload, former.as_ref(), self.parts_max)?;
         let former_bytes = former.as_ref().map_or(0, |part| part.size_bytes);
         let received = upload.received_bytes - former_bytes + self.content.size_bytes;
         if self.content.size_bytes > former_bytes {
             let own = signed(received.saturating_sub(upload.replaces_bytes));
-            room.beside(Some(&upload)).check_quota(own)?;
+            beside(space, &upload).check_quota(own)?;
         }
         let content = name_content(tx, change, &self.content, held).await?;
         tx.perform(
@@ -652,7 +600,7 @@ impl Operation for DropParts {
     }
 }
 
-/// Takes every part of an upload away; its space is locked.
+/// Takes every part of an upload away, and its room; its space is locked.
 async fn drop_parts<T: Tx>(tx: &mut T, upload: i64, now: Timestamp) -> StoreResult<()> {
     tx.perform(
         "INSERT INTO maybe_dead (content_id, at) SELECT content_id, $1 FROM upload_part \
@@ -662,6 +610,11 @@ async fn drop_parts<T: Tx>(tx: &mut T, upload: i64, now: Timestamp) -> StoreResu
     .await?;
     tx.perform(
         "DELETE FROM upload_part WHERE upload_id = $1",
+        &[upload.into()],
+    )
+    .await?;
+    tx.perform(
+        "UPDATE upload SET received = 0, parts = 0, changes = changes + 1 WHERE id = $1",
         &[upload.into()],
     )
     .await
@@ -770,9 +723,7 @@ impl Operation for ListParted {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<PartedUpload>> {
         tx.rows(
-            "SELECT id, space_id, name, total, replaces, profile, received, parts, changes, at, \
-             node_id, rev, created, path, former FROM upload \
-             WHERE account_id = $1 AND node_id IS NULL",
+            select_upload!("WHERE account_id = $1 AND node_id IS NULL"),
             &[self.account.0.into()],
             read_upload,
         )
@@ -848,8 +799,9 @@ impl Operation for FinishParts {
         if upload.changes != self.changes {
             return Err(Refusal::from(PartsFault::Changed).into());
         }
-        let committed = self.commit.run(tx).await?;
+        // First, so that the parts do not stand in the way of what they become.
         drop_parts(tx, upload.id, change.now).await?;
+        let committed = self.commit.run(tx).await?;
         let became = Became {
             node: committed.node.id,
             rev: committed.node.rev,
@@ -857,8 +809,8 @@ impl Operation for FinishParts {
             path,
         };
         tx.perform(
-            "UPDATE upload SET node_id = $1, rev = $2, created = $3, path = $4, received = 0, \
-             parts = 0, changes = changes + 1, at = $5, until = $6 WHERE id = $7",
+            "UPDATE upload SET node_id = $1, rev = $2, created = $3, path = $4, at = $5, until = $6 \
+             WHERE id = $7",
             &[
                 became.node.0.into(),
                 became.rev.into(),

@@ -55,6 +55,8 @@ pub const TRASH_PAGE: usize = 1_000;
 
 /// Names that are tried for something that comes back where its own name is taken.
 const NAMES_TRIED: usize = 100;
+/// What follows the last dot of a name is its ending, with the dot, unless it is longer.
+const ENDING_BYTES_MAX: usize = 64;
 
 /// A deleted tree.
 #[derive(Debug, Clone)]
@@ -312,20 +314,12 @@ async fn free_name<T: Tx>(
     folder: NodePath,
     name: &str,
 ) -> StoreResult<(NodePath, NodeName)> {
-    let (stem, ending) = match name.rsplit_once('.') {
-        Some((stem, ending)) if !stem.is_empty() => (stem, format!(".{ending}")),
-        Some(_) | None => (name, String::new()),
-    };
     for number in 0..NAMES_TRIED {
-        let text = match number {
-            0 => name.to_owned(),
-            1 => format!("{stem} (restored){ending}"),
-            number => format!("{stem} (restored {number}){ending}"),
-        };
-        let Ok(name) = NodeName::parse(&text) else {
+        let Ok(name) = NodeName::parse(&numbered(name, number)) else {
             continue;
         };
-        let Ok(path) = folder.child(name.clone()) else {
+        let path = folder.child(name.clone());
+        let Ok(path) = path.or_else(|_too_deep| NodePath::root().child(name.clone())) else {
             continue;
         };
         if walk(tx, change.space, &path).await?.target().is_none() {
@@ -333,6 +327,22 @@ async fn free_name<T: Tx>(
         }
     }
     Err(Refusal::AlreadyExists.into())
+}
+
+/// Returns a name with ` (restored)` before its ending, or for 0 the name itself; what is too long loses
+/// the end of its first part.
+fn numbered(name: &str, number: usize) -> String {
+    let mark = match number {
+        0 => return name.to_owned(),
+        1 => " (restored)".to_owned(),
+        number => format!(" (restored {number})"),
+    };
+    let ending_at = name.rfind('.').filter(|at| *at > 0);
+    let ending_at = ending_at.filter(|at| name.len() - at <= ENDING_BYTES_MAX);
+    let (stem, ending) = name.split_at(ending_at.unwrap_or(name.len()));
+    let room = NodeName::BYTES_MAX - mark.len() - ending.len();
+    let (stem, _) = stem.split_at(stem.floor_char_boundary(room));
+    format!("{stem}{mark}{ending}")
 }
 
 /// Gives every node of a tree a new number, from the top down, and keeps the former states;

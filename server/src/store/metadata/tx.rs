@@ -174,7 +174,8 @@ pub trait Tx: Send {
 
     /// Reserves `count` numbers of the sequence `name`, in a row, and returns the first.
     ///
-    /// Sequences: `account`, `token`, `team`, `space`, `node`, `content`, `pack`, `job`, `upload`, `share`.
+    /// Sequences: `account`, `token`, `team`, `space`, `node`, `content`, `pack`, `job`, `upload`,
+    /// `letter`, `share`.
     fn reserve_ids(
         &mut self,
         name: &'static str,

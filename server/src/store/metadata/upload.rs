@@ -13,13 +13,12 @@ use crate::store::metadata::locks::Reach;
 use crate::store::metadata::locks::SpaceLocks;
 use crate::store::metadata::locks::check_precondition;
 use crate::store::metadata::locks::require_tokens;
+use crate::store::metadata::nodes::AskedSpace;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Growth;
-use crate::store::metadata::nodes::LockedSpace;
 use crate::store::metadata::nodes::archive;
 use crate::store::metadata::nodes::ask_lock_space;
 use crate::store::metadata::nodes::charge;
-use crate::store::metadata::nodes::effective_quota;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::touch_above;
 use crate::store::metadata::nodes::unsigned;
@@ -80,27 +79,13 @@ impl Operation for PrepareUpload {
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Prepared> {
         let change = &self.change;
         let asked = ask_target(tx, change, &self.path).await?;
-        let quota_default_bytes = change.quota_default_bytes;
-        let reserved = signed(self.reserved_bytes);
-        let space = tx
-            .ask(
-                "SELECT seq, trash_id, used, quota FROM space WHERE id = $1",
-                &[change.space.0.into()],
-                move |row| {
-                    Ok(LockedSpace {
-                        first_seq: row.int(0)?,
-                        trash: NodeId(row.int(1)?),
-                        used: row.int(2)?.saturating_add(reserved),
-                        quota: effective_quota(row.opt_int(3)?, quota_default_bytes),
-                    })
-                },
-            )
-            .await?;
+        let space = AskedSpace::ask(tx, change).await?;
         let found = answer_target(tx, change, (&self.path, asked), &self.precondition).await?;
         let old = found.target();
         let old_bytes = old.map_or(0, |node| node.size_bytes);
         let growth_bytes = self.declared_bytes.unwrap_or(0).saturating_sub(old_bytes);
-        let space = tx.answer_one(space).await?.ok_or(Refusal::NotFound)?;
+        let mut space = space.answer(tx).await?;
+        space.used = space.used.saturating_add(signed(self.reserved_bytes));
         space.check_quota(signed(growth_bytes))?;
         let replaced = match old.and_then(|node| node.content) {
             Some(id) => content_by_id(tx, id).await?,
@@ -108,7 +93,9 @@ impl Operation for PrepareUpload {
         };
         let quota_bytes = space.quota;
         let room_bytes = quota_bytes
-            .map_or(u64::MAX, |quota| quota.saturating_sub(unsigned(space.used)))
+            .map_or(u64::MAX, |quota| {
+                quota.saturating_sub(unsigned(space.taken()))
+            })
             .saturating_add(old_bytes);
         Ok(Prepared {
             replaced,
@@ -245,7 +232,7 @@ impl Operation for CommitUpload {
         let lease = protection.ask(tx, change.now).await?;
         let asked = ask_target(tx, change, &self.path).await?;
         let held = ask_held(tx, change.space, &self.content).await?;
-        let space = tx.answer_one(space).await?.ok_or(Refusal::NotFound)?;
+        let space = space.answer(tx).await?;
         protection.require(tx, lease, change.now).await?;
         let found = answer_target(tx, change, (&self.path, asked), &self.precondition).await?;
         let old = found.target();

@@ -2,7 +2,8 @@
 //!
 //! A version is a run of neighbouring states in `hist` with one content that differs from the
 //! content after it: renames and new times within it are no versions of their own. It is known by
-//! the number of its last state, which stays as long as the version does.
+//! the number of its last state, which stays as long as the version does. States stand in the order
+//! in which they ended: a file that replaced another has that one's past, and may have begun before it ended.
 
 use crate::clock::Timestamp;
 use crate::store::metadata::contents::content_by_id;
@@ -13,6 +14,7 @@ use crate::store::metadata::history::Former;
 use crate::store::metadata::history::forget_former;
 use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::locks::Reach;
+use crate::store::metadata::locks::check_precondition;
 use crate::store::metadata::locks::require_unlocked;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::Growth;
@@ -104,7 +106,7 @@ async fn versions_of<T: Tx>(tx: &mut T, node: &Node) -> StoreResult<Vec<Version>
             "SELECT h.node_id, h.from_seq, h.content_id, h.kept, h.at, h.size, h.mtime, h.label, \
              a.name FROM hist h LEFT JOIN account a ON a.id = h.actor \
              WHERE h.node_id = $1 AND h.space_id = $2 AND h.content_id IS NOT NULL \
-             ORDER BY h.from_seq DESC LIMIT $3",
+             ORDER BY h.to_seq DESC LIMIT $3",
             &[
                 node.id.0.into(),
                 node.space.0.into(),
@@ -230,6 +232,7 @@ impl Operation for RestoreVersion {
         let path = path_of(tx, change.space, old.id).await?;
         let path = path.ok_or(Refusal::NotFound)?;
         let found = walk(tx, change.space, &path).await?;
+        check_precondition(tx, change, &found, &self.precondition).await?;
         let target = (&path, &found);
         require_unlocked(tx, change, target, &self.precondition, Reach::Node).await?;
         let version = version(tx, &old, self.number).await?;

@@ -1,6 +1,7 @@
 //! What the chunk store promises, asked of the real one on a real database.
 
 mod collect;
+mod concatenate;
 mod crash;
 mod ingest;
 mod s3;

@@ -1,0 +1,214 @@
+//! What letters say, in English and French.
+
+use crate::clock::Timestamp;
+use crate::language::Language;
+use crate::store::metadata::mail::NewLetter;
+
+/// Characters of a name in a letter.
+const NAME_CHARS_MAX: usize = 200;
+
+/// Writes letters in the name of an installation.
+#[derive(Debug, Clone)]
+pub struct Letters {
+    /// The name of the installation.
+    pub site: String,
+}
+
+/// Somebody shared something with somebody.
+#[derive(Debug, Clone, Copy)]
+pub struct Shared<'a> {
+    /// Who, as people see them.
+    pub sharer: &'a str,
+    /// The name of the file or folder.
+    pub name: &'a str,
+    /// Where it can be seen.
+    pub url: &'a str,
+}
+
+/// A link will end.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkEnds<'a> {
+    /// The name of the file or folder that it leads to.
+    pub name: &'a str,
+    /// The last moment at which it works.
+    pub at: Timestamp,
+    /// Where its owner can change that.
+    pub url: &'a str,
+}
+
+impl Letters {
+    /// Writes that somebody shared something with the recipient.
+    pub fn shared(&self, language: Language, recipient: &str, shared: Shared<'_>) -> NewLetter {
+        let (sharer, name) = (one_line(shared.sharer), one_line(shared.name));
+        let (site, url) = (self.site(), one_link(shared.url));
+        let (subject, body) = match language {
+            Language::English => (
+                format!("{sharer} shared “{name}” with you"),
+                format!(
+                    "Hello,\n\n{sharer} shared “{name}” with you on {site}.\n\nYou find it here:\n{url}\n"
+                ),
+            ),
+            Language::French => (
+                format!("{sharer} a partagé « {name} » avec vous"),
+                format!(
+                    "Bonjour,\n\n{sharer} a partagé « {name} » avec vous sur {site}.\n\n\
+                     Vous y accédez ici :\n{url}\n"
+                ),
+            ),
+        };
+        letter(recipient, subject, body)
+    }
+
+    /// Writes that a link of the recipient will end.
+    pub fn link_ends(&self, language: Language, recipient: &str, ends: LinkEnds<'_>) -> NewLetter {
+        let (name, on) = (one_line(ends.name), language.day(ends.at));
+        let (site, url) = (self.site(), one_link(ends.url));
+        let (subject, body) = match language {
+            Language::English => (
+                format!("Your link to “{name}” ends on {on}"),
+                format!(
+                    "Hello,\n\nYour link to “{name}” on {site} ends on {on}. After that, nobody can open it any more.\n\n\
+                     You can change this here:\n{url}\n"
+                ),
+            ),
+            Language::French => (
+                format!("Votre lien vers « {name} » expire le {on}"),
+                format!(
+                    "Bonjour,\n\nVotre lien vers « {name} » sur {site} expire le {on}. \
+                     Ensuite, plus personne ne pourra l'ouvrir.\n\n\
+                     Vous pouvez le modifier ici :\n{url}\n"
+                ),
+            ),
+        };
+        letter(recipient, subject, body)
+    }
+
+    /// Writes a letter by which an administrator sees that letters arrive, in both languages.
+    pub fn test(&self, recipient: &str) -> NewLetter {
+        let site = self.site();
+        let subject = format!("{site}: test / essai");
+        let body = format!(
+            "{site} can send mail.\n\n{site} peut envoyer du courrier électronique : é à ç œ €.\n"
+        );
+        letter(recipient, subject, body)
+    }
+
+    fn site(&self) -> String {
+        one_line(&self.site)
+    }
+}
+
+fn letter(recipient: &str, subject: String, body: String) -> NewLetter {
+    NewLetter {
+        recipient: recipient.to_owned(),
+        subject,
+        body,
+        html: None,
+    }
+}
+
+/// Returns what somebody chose as one line: no breaks, nothing that changes the direction of what follows, and
+/// not endless.
+pub(super) fn one_line(text: &str) -> String {
+    let is_plain = |c: char| {
+        !c.is_control()
+            && !matches!(
+                c,
+                '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            )
+    };
+    let mut line: String = text
+        .chars()
+        .map(|c| if is_plain(c) { c } else { ' ' })
+        .take(NAME_CHARS_MAX)
+        .collect();
+    if text.chars().nth(NAME_CHARS_MAX).is_some() {
+        line.push('…');
+    }
+    line.trim().to_owned()
+}
+
+/// Returns an address of the web without what no address holds.
+fn one_link(url: &str) -> String {
+    let is_plain = |c: &char| !c.is_control() && !c.is_whitespace();
+    url.chars().filter(is_plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Letters;
+    use super::LinkEnds;
+    use super::Shared;
+    use crate::clock::Timestamp;
+    use crate::language::Language;
+
+    const TO: &str = "zoe@example.org";
+
+    fn letters() -> Letters {
+        Letters {
+            site: "Nuage".to_owned(),
+        }
+    }
+
+    #[test]
+    fn people_read_their_language() {
+        let shared = Shared {
+            sharer: "Élodie Lefèvre",
+            name: "Comptes-rendus d'été",
+            url: "https://cloud.example.org/f/7",
+        };
+        let french = letters().shared(Language::French, TO, shared);
+        assert_eq!(
+            french.subject,
+            "Élodie Lefèvre a partagé « Comptes-rendus d'été » avec vous"
+        );
+        assert!(french.body.contains("\nhttps://cloud.example.org/f/7\n"));
+        let english = letters().shared(Language::English, TO, shared);
+        assert_eq!(
+            english.subject,
+            "Élodie Lefèvre shared “Comptes-rendus d'été” with you"
+        );
+        let ends = |language, seconds| {
+            let (name, url) = ("plan", "https://cloud.example.org/");
+            let at = Timestamp::from_seconds(seconds);
+            let ends = LinkEnds { name, at, url };
+            letters().link_ends(language, TO, ends).subject
+        };
+        assert_eq!(
+            ends(Language::French, 1_785_542_400),
+            "Votre lien vers « plan » expire le 1er août 2026"
+        );
+        assert_eq!(
+            ends(Language::English, 1_796_256_000),
+            "Your link to “plan” ends on 3 December 2026"
+        );
+    }
+
+    #[test]
+    fn a_name_stays_within_its_line() {
+        let endless = "x".repeat(10_000);
+        for name in [
+            "a\r\nBcc: x@example.org\r\n\r\nbuy this",
+            "a\u{2028}b\u{202e}c",
+            &endless,
+        ] {
+            let shared = Shared {
+                sharer: name,
+                name,
+                url: "https://cloud.example.org/\r\nx",
+            };
+            for language in [Language::English, Language::French] {
+                let plain = Shared {
+                    sharer: "s",
+                    name: "n",
+                    ..shared
+                };
+                let lines = |shared| letters().shared(language, TO, shared).body.lines().count();
+                assert_eq!(lines(shared), lines(plain));
+                let subject = letters().shared(language, TO, shared).subject;
+                assert!(!subject.contains(['\r', '\n', '\u{2028}', '\u{202e}']));
+                assert!(subject.chars().count() < 500);
+            }
+        }
+    }
+}
