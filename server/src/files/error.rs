@@ -4,9 +4,9 @@ use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
-use crate::store::metadata::error::StoreError;
 
 pub use crate::store::metadata::error::PartsFault;
+pub use crate::store::metadata::error::StoreError;
 
 /// The result of every call of the core.
 pub type FilesResult<T> = Result<T, FilesError>;
@@ -146,6 +146,16 @@ impl FilesError {
     /// Returns whether the change may have been made all the same: the database went away in the middle of its commit.
     pub fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unavailable(StoreError::Unknown(_)))
+    }
+
+    /// Returns whether no request can be served now: the database is out of reach, or the server stops.
+    ///
+    /// Otherwise what failed is this request, or what lies in the store of the bytes.
+    pub fn is_of_the_whole_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(StoreError::Unavailable(_) | StoreError::Closed)
+        )
     }
 }
 

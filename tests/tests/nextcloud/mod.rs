@@ -2,6 +2,7 @@
 
 mod devices;
 mod direct;
+mod errors;
 mod favorites;
 mod locks;
 mod ocs;
