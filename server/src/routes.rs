@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dav::Dav;
 use crate::dav::Mount;
+use crate::http::address::BaseUrl;
 use crate::http::address::TrustedProxies;
 use crate::http::authenticate::authenticate;
 use crate::http::authenticate::refuse;
@@ -99,7 +100,7 @@ impl Routes {
         &self,
         peer: Peer,
         client: IpAddr,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
         let path = without_front(request.uri().path());
         if Nextcloud::owns(path) {
@@ -113,6 +114,8 @@ impl Routes {
             return self.nextcloud.serve(visit).await;
         }
         if let Some(place) = DavPlace::of(path) {
+            let base_url = BaseUrl(self.base_url(peer, &request).into());
+            request.extensions_mut().insert(base_url);
             return self.serve_dav(place, client, request).await;
         }
         let response = match path {

@@ -23,6 +23,7 @@ use crate::dav::find;
 use crate::dav::mount::Mount;
 use crate::dav::mount::decode;
 use crate::dav::mount::push_segment;
+use crate::dav::properties::Place;
 use crate::dav::request::Depth;
 use crate::dav::request::RequestFault;
 use crate::dav::request::depth_of;
@@ -32,6 +33,7 @@ use crate::dav::uploads;
 use crate::dav::versions;
 use crate::dav::xml::parse_propfind;
 use crate::dav::xml::push_escaped;
+use crate::http::address::BaseUrl;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::identity::Caller;
@@ -149,7 +151,11 @@ pub(crate) async fn serve(
             let mount = Mount {
                 prefix: AreaRequest::href(&["files", &request.caller.name], false),
             };
-            find::search(dav, &request.caller, &mount, &request.body).await
+            let place = Place {
+                mount: &mount,
+                base_url: &BaseUrl::of(parts),
+            };
+            find::search(dav, &request.caller, place, &request.body).await
         }
         ["systemtags", rest @ ..] => tags::serve(dav, &request, rest).await,
         ["systemtags-relations", "files", rest @ ..] => {

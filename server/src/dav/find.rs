@@ -16,6 +16,7 @@ use crate::dav::error::DavError;
 use crate::dav::mount::Mount;
 use crate::dav::properties::Facts;
 use crate::dav::properties::OC;
+use crate::dav::properties::Place;
 use crate::dav::properties::Selection;
 use crate::dav::request::RequestFault;
 use crate::dav::xml::Element;
@@ -50,7 +51,7 @@ pub(crate) async fn report(
     let selection = Selection::new(&wanted_in(&root)?, asked.request.is_minimal);
     let (favorites, tags) = rules_of(&root)?;
     let (caller, path) = (&asked.caller, &asked.request.path);
-    let facts = Facts::of(dav, caller, &asked.mount, path);
+    let facts = Facts::of(dav, caller, asked.place(), path);
     let files = dav.files.clone();
     files.find(caller, path).await?;
     let (caller, scope, mount) = (caller.clone(), path.clone(), asked.mount.clone());
@@ -79,19 +80,20 @@ pub(crate) async fn report(
     Ok(multistatus_of("", pages))
 }
 
-/// Answers a SEARCH in a caller's files, which appear under `mount`.
+/// Answers a SEARCH in a caller's files, which appear at `place`.
 pub(crate) async fn search(
     dav: &Dav,
     caller: &Caller,
-    mount: &Mount,
+    place: Place<'_>,
     xml: &[u8],
 ) -> Result<Response<Body>, DavError> {
+    let mount = place.mount;
     let root = Element::parse(xml)?;
     let basic = root.dav("basicsearch").ok_or(DavError::UnsupportedBody)?;
     let select = basic.dav("select").ok_or(XmlFault::Unexpected)?;
     let selection = Selection::new(&wanted_in(select)?, false);
     let query = query_of(basic, mount)?;
-    let facts = Facts::of(dav, caller, mount, &query.scope);
+    let facts = Facts::of(dav, caller, place, &query.scope);
     let wants = selection.wants(caller);
     let found = dav.files.search(caller, &query, wants).await?;
     let mut out = String::new();

@@ -52,12 +52,14 @@ use http::StatusCode;
 use http::header;
 
 use crate::dav::error::DavError;
+use crate::dav::properties::Place;
 use crate::dav::request::DavRequest;
 use crate::dav::request::RequestFault;
 use crate::dav::request::Verb;
 use crate::files::Files;
 use crate::files::Node;
 use crate::files::NodeId;
+use crate::http::address::BaseUrl;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -105,8 +107,19 @@ pub struct Dav {
 #[derive(Debug)]
 struct Asked {
     mount: Mount,
+    base_url: BaseUrl,
     caller: Caller,
     request: DavRequest,
+}
+
+impl Asked {
+    /// Returns where the caller's files appear.
+    fn place(&self) -> Place<'_> {
+        Place {
+            mount: &self.mount,
+            base_url: &self.base_url,
+        }
+    }
 }
 
 impl Dav {
@@ -130,6 +143,7 @@ impl Dav {
             Ok(request) => {
                 let asked = Asked {
                     mount: mount.clone(),
+                    base_url: BaseUrl::of(&parts),
                     caller,
                     request,
                 };
@@ -195,7 +209,7 @@ impl Dav {
             }
             Verb::Search => {
                 let xml = self.read_xml(body).await?;
-                find::search(self, &asked.caller, &asked.mount, &xml).await
+                find::search(self, &asked.caller, asked.place(), &xml).await
             }
             Verb::Proppatch => {
                 let xml = self.read_xml(body).await?;

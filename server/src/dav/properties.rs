@@ -24,6 +24,7 @@ use crate::files::LockKind;
 use crate::files::QuotaState;
 use crate::files::Rights;
 use crate::files::Timestamp;
+use crate::http::address::BaseUrl;
 use crate::http::download::content_type_of;
 use crate::identity::Caller;
 use crate::previews::Kinds;
@@ -71,7 +72,10 @@ enum Live {
     IsMountRoot,
     HasPreview,
     CreationTime,
+    UploadTime,
+    ContainedFolders,
     ContainedFiles,
+    PrivateLink,
     Favorite,
     Tags,
     SystemTags,
@@ -152,7 +156,10 @@ table! {
     IsMountRoot NC "nc" "is-mount-root" false
     HasPreview NC "nc" "has-preview" false
     CreationTime NC "nc" "creation_time" false
+    UploadTime NC "nc" "upload_time" false
+    ContainedFolders NC "nc" "contained-folder-count" false
     ContainedFiles NC "nc" "contained-file-count" false
+    PrivateLink OC "oc" "privatelink" false
     Favorite OC "oc" "favorite" false
     Tags OC "oc" "tags" false
     SystemTags NC "nc" "system-tags" false
@@ -184,6 +191,15 @@ fn column_of(name: &XmlName) -> Option<&'static Column> {
         .find(|column| column.local == name.local && column.namespace == name.namespace)
 }
 
+/// Where a caller's files appear to a client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Below this address.
+    pub(crate) mount: &'a Mount,
+    /// On a server that the client knows by this one.
+    pub(crate) base_url: &'a BaseUrl,
+}
+
 /// What is the same for every node of one answer.
 #[derive(Debug)]
 pub(crate) struct Facts {
@@ -203,14 +219,18 @@ pub(crate) struct Facts {
     pub(crate) quota: Option<QuotaState>,
     /// The URL prefix of the mount.
     pub(crate) prefix: String,
+    /// The address under which the client knows the server.
+    pub(crate) base_url: String,
     /// The moment, for the rest of locks.
     pub(crate) now: Timestamp,
 }
 
 impl Facts {
     /// Gathers them for an answer about a path of a caller's files; the quota is added where it is wanted.
-    pub(crate) fn of(dav: &Dav, caller: &Caller, mount: &Mount, path: &NodePath) -> Self {
+    pub(crate) fn of(dav: &Dav, caller: &Caller, place: Place<'_>, path: &NodePath) -> Self {
+        let Place { mount, base_url } = place;
         Self {
+            base_url: base_url.0.to_string(),
             instance: dav.settings.instance.clone(),
             owner: caller.name.to_string(),
             fingerprint: dav.settings.fingerprint.clone(),
@@ -295,6 +315,8 @@ impl Selection {
             quota: self.wants_quota(),
             favorites_of: Some(caller.user).filter(|_| self.has(&[Live::Favorite])),
             tags: self.has(&[Live::Tags, Live::SystemTags]),
+            uploaded: self.has(&[Live::UploadTime]),
+            children: self.has(&[Live::ContainedFolders, Live::ContainedFiles]),
         }
     }
 
@@ -492,8 +514,20 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
             });
         }
         Live::CreationTime => push_number(out, node.ctime.seconds()),
-        Live::ContainedFiles if is_folder => push_number(out, node.tree_files),
-        Live::DataFingerprint | Live::ContainedFiles => return false,
+        Live::DataFingerprint => return false,
+        Live::UploadTime => match entry.uploaded_at {
+            Some(at) => push_number(out, at.seconds()),
+            None => return false,
+        },
+        Live::ContainedFolders | Live::ContainedFiles => match entry.children {
+            Some(held) if live == Live::ContainedFolders => push_number(out, held.folders),
+            Some(held) => push_number(out, held.files),
+            None => return false,
+        },
+        Live::PrivateLink => {
+            push_escaped(out, &facts.base_url);
+            push_number(out, format_args!("/f/{}", node.id.0));
+        }
         Live::Favorite => out.push(if entry.is_favorite { '1' } else { '0' }),
         Live::Tags => push_tags(out, "oc:tag", &entry.tags),
         Live::SystemTags => push_tags(out, "nc:system-tag", &entry.tags),
@@ -684,6 +718,8 @@ mod tests {
             locks: Vec::new(),
             is_favorite: false,
             tags: Vec::new(),
+            uploaded_at: None,
+            children: None,
         }
     }
 
@@ -705,6 +741,7 @@ mod tests {
                 quota_bytes: Some(10),
             }),
             prefix: "/dav".to_owned(),
+            base_url: "https://cloud.example".to_owned(),
             now: Timestamp(0),
         };
         let wanted = parse_propfind(body.as_bytes()).unwrap();

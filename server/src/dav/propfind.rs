@@ -139,7 +139,7 @@ impl Walk {
             .await?;
         let facts = Facts {
             quota: listing.quota,
-            ..Facts::of(dav, caller, &asked.mount, path)
+            ..Facts::of(dav, caller, asked.place(), path)
         };
         let is_folder = listing.entry.node.is_folder();
         let href = asked.mount.href(path, is_folder);

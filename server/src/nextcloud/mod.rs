@@ -14,6 +14,7 @@ mod ocs;
 mod people;
 mod picture;
 mod previews;
+mod private_link;
 mod push;
 mod query;
 mod sign_in;
@@ -160,7 +161,8 @@ impl Nextcloud {
             "/.well-known/webdav",
             "/.well-known/caldav",
         ];
-        const BELOW: [&str; 10] = [
+        const BELOW: [&str; 11] = [
+            private_link::PRIVATE,
             "/core/preview",
             previews::THUMBNAIL,
             previews::DIRECT,
@@ -213,7 +215,7 @@ impl Nextcloud {
                 return self.serve_preview(&visit).await;
             }
             ["remote.php", "direct", ticket] => return self.serve_link(&visit, ticket).await,
-            ["login" | "logout" | "settings" | "core", ..] => {
+            ["login" | "logout" | "settings" | "core" | "f", ..] => {
                 return (self.serve_browser(visit, &words).await, None);
             }
             _ => nothing(),
@@ -291,6 +293,7 @@ impl Nextcloud {
             ("GET" | "POST", ["login", "v2", "flow", token]) => self.consent(browser, token).await,
             ("GET" | "POST", ["login", "flow"]) => self.consent_v1(browser).await,
             ("GET" | "POST", ["settings", "devices"]) => self.devices(browser).await,
+            ("GET", ["f", number]) => self.lead_to_node(browser, number).await,
             ("POST", ["core", "wipe", "check"]) => self.check_wipe(browser).await,
             ("POST", ["core", "wipe", "success"]) => self.note_wiped(browser).await,
             (_, ["login" | "logout"] | ["login", "v2" | "flow"] | ["login", "v2", "poll"]) => {

@@ -63,6 +63,7 @@ use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::ContentBody;
 use crate::store::metadata::records::ContentRef;
+use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::NewContent;
@@ -406,6 +407,8 @@ async fn a_request_waits_for_the_database_once_or_twice() {
                 quota: true,
                 favorites_of: Some(UserId(1)),
                 tags: true,
+                uploaded: true,
+                children: true,
             },
             with_children: true,
             now: f.change(0).now,
@@ -424,6 +427,45 @@ async fn a_request_waits_for_the_database_once_or_twice() {
         }
     }
     f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_listing_counts_children_and_tells_when_bytes_came_where_that_is_asked() {
+    let f = Fixture::new().await;
+    for folder in ["a", "a/x", "a/x/deep", "a/y", "b"] {
+        f.mkdir(folder).await.unwrap();
+    }
+    f.put("a/f", "1").await.unwrap();
+    f.put("a/x/g", "2").await.unwrap();
+    f.put("h", "3").await.unwrap();
+    let open = |children, uploaded| OpenListing {
+        space: f.space,
+        path: path(""),
+        wants: ListingWants {
+            children,
+            uploaded,
+            ..ListingWants::default()
+        },
+        with_children: true,
+        now: f.change(0).now,
+        quota_default_bytes: None,
+    };
+    let found = f.store.read(open(true, true)).await.unwrap();
+    let held = |entry: &Entry| entry.children.map(|held| (held.folders, held.files));
+    assert_eq!(held(&found.entry), Some((2, 1)));
+    let named = |name: &str| {
+        let mut page = found.page.iter();
+        page.find(|entry| entry.node.name == name).unwrap()
+    };
+    assert_eq!(held(named("a")), Some((2, 1)), "not what is deeper");
+    assert_eq!(held(named("b")), Some((0, 0)));
+    assert_eq!(held(named("h")), None);
+    assert_eq!(named("h").uploaded_at, Some(f.change(0).now));
+    assert_eq!(named("a").uploaded_at, None);
+
+    let found = f.store.read(open(false, false)).await.unwrap();
+    assert!(found.page.iter().all(|entry| held(entry).is_none()));
+    assert!(found.page.iter().all(|entry| entry.uploaded_at.is_none()));
 }
 
 #[tokio::test]

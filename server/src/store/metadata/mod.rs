@@ -18,6 +18,7 @@ mod conformance_on_postgres;
 mod conformance_on_sqlite;
 pub mod contents;
 pub mod copy;
+mod details;
 pub mod dialect;
 pub mod error;
 pub mod feed;

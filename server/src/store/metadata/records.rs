@@ -258,6 +258,19 @@ pub struct ListingWants {
     pub favorites_of: Option<UserId>,
     /// Tags.
     pub tags: bool,
+    /// When the bytes of files came.
+    pub uploaded: bool,
+    /// How many children folders have.
+    pub children: bool,
+}
+
+/// What a folder holds itself, not what is below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Children {
+    /// Folders.
+    pub folders: u64,
+    /// Files.
+    pub files: u64,
 }
 
 /// A node with what a listing brings.
@@ -275,6 +288,10 @@ pub struct Entry {
     pub is_favorite: bool,
     /// Names of its tags, if wanted.
     pub tags: Vec<String>,
+    /// Files: when its bytes came, if wanted.
+    pub uploaded_at: Option<Timestamp>,
+    /// Folders: what it holds, if wanted.
+    pub children: Option<Children>,
 }
 
 impl Entry {
@@ -287,6 +304,8 @@ impl Entry {
             locks: Vec::new(),
             is_favorite: false,
             tags: Vec::new(),
+            uploaded_at: None,
+            children: None,
         }
     }
 }
