@@ -38,6 +38,8 @@ use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
 use crate::http::body::refuse_while_sending;
+use crate::http::compress::compress;
+use crate::http::compress::takes_gzip;
 use crate::http::language::Language;
 use crate::http::observe::Handler;
 use crate::http::observe::LogNotes;
@@ -86,7 +88,11 @@ impl Handler for Routes {
         let client = self
             .proxies
             .client_address(peer.address.ip(), request.headers());
+        let takes_gzip = takes_gzip(request.headers());
         let (mut response, caller) = self.route(peer, client, request).await;
+        if takes_gzip {
+            response = compress(response);
+        }
         let caller = caller.map(|caller| caller.name);
         response
             .extensions_mut()

@@ -20,6 +20,7 @@ use crate::files::Node;
 use crate::files::error::FilesResult;
 use crate::http::body;
 use crate::http::body::Body;
+use crate::http::compress::may_compress;
 
 /// The properties that were asked for.
 #[derive(Debug)]
@@ -92,7 +93,9 @@ impl Names {
 /// Returns a 207 of these response elements.
 pub(crate) fn multistatus(responses: &str) -> Response<Body> {
     let text = [MULTISTATUS, responses, MULTISTATUS_END].concat();
-    crate::dav::xml(StatusCode::MULTI_STATUS, text)
+    let mut response = crate::dav::xml(StatusCode::MULTI_STATUS, text);
+    may_compress(&mut response);
+    response
 }
 
 /// Returns a 207 of these response elements and of more that come page by page; an error breaks it visibly.

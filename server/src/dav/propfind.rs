@@ -38,6 +38,7 @@ use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::http::body;
 use crate::http::body::Body;
+use crate::http::compress::may_compress;
 use crate::identity::Caller;
 
 /// Text gathered before it is handed to the connection, in bytes.
@@ -78,6 +79,7 @@ pub(crate) async fn propfind(
         }
     });
     *response.status_mut() = StatusCode::MULTI_STATUS;
+    may_compress(&mut response);
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/xml; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, kind);

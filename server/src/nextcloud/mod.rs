@@ -429,7 +429,7 @@ impl Nextcloud {
         }
         let device = device_flow::device_of(headers);
         let password = self.new_app_password(&caller.name, &device).await?;
-        Ok(json!({"apppassword": password}).into())
+        Ok(Data::secret(json!({"apppassword": password})))
     }
 
     /// Ends the app password with which the caller came.

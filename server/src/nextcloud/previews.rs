@@ -182,7 +182,7 @@ impl Nextcloud {
         );
         let ticket = issued.await?;
         let url = format!("{base_url}{DIRECT}{}", ticket.reveal());
-        Ok(json!({"url": url}).into())
+        Ok(Data::secret(json!({"url": url})))
     }
 
     /// Answers whoever comes with a link.
