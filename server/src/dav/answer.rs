@@ -10,6 +10,7 @@ use futures_util::stream;
 use http::Response;
 use http::StatusCode;
 
+use crate::dav::DavSettings;
 use crate::dav::properties::MULTISTATUS;
 use crate::dav::properties::MULTISTATUS_END;
 use crate::dav::properties::empty_element;
@@ -130,12 +131,17 @@ pub(crate) fn write_common(tag: &str, out: &mut String, node: &Node, instance: &
         "oc:fileid" => push_number(out, node.id.0),
         "oc:id" => push_number(out, format_args!("{:08}{instance}", node.id.0)),
         "nc:creation_time" => push_number(out, node.ctime.seconds()),
-        "nc:has-preview" => out.push_str("false"),
         "nc:is-encrypted" => out.push('0'),
         "nc:mount-type" => {}
         _ => return false,
     }
     true
+}
+
+/// Writes whether there may be a preview of a file that had this name.
+pub(crate) fn push_has_preview(out: &mut String, settings: &DavSettings, node: &Node, name: &str) {
+    let has_one = !node.is_folder() && settings.previewed.may_have(name);
+    out.push_str(if has_one { "true" } else { "false" });
 }
 
 /// Writes what a plain collection has that is no folder of files.

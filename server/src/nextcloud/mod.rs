@@ -150,7 +150,9 @@ impl Nextcloud {
 
     /// Returns whether a path (without `/index.php`) belongs here.
     pub fn owns(path: &str) -> bool {
-        const PLACES: [&str; 9] = [
+        const PLACES: [&str; 11] = [
+            previews::OF_TRASH,
+            previews::OF_VERSIONS,
             "/status.php",
             "/push/ws",
             "/apps/notify_push/pre_auth",
@@ -211,6 +213,7 @@ impl Nextcloud {
                 return self.show_avatar(&visit, name, size).await;
             }
             ["core", "preview" | "preview.png"]
+            | ["apps", "files_trashbin" | "files_versions", "preview"]
             | ["apps", "files", "api", "v1", "thumbnail", ..] => {
                 return self.serve_preview(&visit).await;
             }

@@ -18,6 +18,7 @@ mod conformance_on_postgres;
 mod conformance_on_sqlite;
 pub mod contents;
 pub mod copy;
+pub mod deleted;
 mod details;
 pub mod dialect;
 pub mod error;
