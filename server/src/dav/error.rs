@@ -30,6 +30,7 @@ use crate::dav::xml::push_escaped;
 use crate::files::error::ContentFault;
 use crate::files::error::FilesError;
 use crate::files::error::PartsFault;
+use crate::files::error::TagFault;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::BodyFault;
@@ -363,6 +364,18 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
         FilesError::PropertiesTooLarge { path } => both(
             format!("The properties of {path} would be too large."),
             format!("Les propriétés de {path} seraient trop volumineuses."),
+        ),
+        FilesError::Tag(TagFault::BadName) => fixed(
+            "No tag can have this name.",
+            "Aucune étiquette ne peut porter ce nom.",
+        ),
+        FilesError::Tag(TagFault::Taken) => fixed(
+            "A tag of this name exists already.",
+            "Une étiquette de ce nom existe déjà.",
+        ),
+        FilesError::Tag(TagFault::TooMany { max }) => both(
+            format!("There are {max} tags already; delete one to make another."),
+            format!("Il y a déjà {max} étiquettes ; supprimez-en une pour en créer une autre."),
         ),
         FilesError::Parts(fault) => words_of_parts(*fault),
         FilesError::BadContent(fault) => words_of_content(fault),

@@ -177,7 +177,10 @@ impl Dav {
         let answer = areas::serve(self, caller, &parts, &mut body).await;
         let mut response = answer.unwrap_or_else(|error| {
             tracing::debug!(%error, method = %parts.method, "a request beside the files was refused");
-            let refusal = error.respond(&mount, language);
+            let mut refusal = error.respond(&mount, language);
+            if refusal.status() == StatusCode::METHOD_NOT_ALLOWED {
+                areas::put_allowed(&mut refusal, parts.uri.path());
+            }
             body::refuse_while_sending(&parts, body, refusal)
         });
         let nosniff = HeaderValue::from_static("nosniff");

@@ -41,6 +41,23 @@ pub enum ContentFault {
     ChecksumForm,
 }
 
+/// Why a tag cannot be called so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TagFault {
+    /// Nothing can have that name: what can be the name of a file can be that of a tag.
+    #[error("no tag can have this name")]
+    BadName,
+    /// The space has a tag of that name.
+    #[error("a tag of this name exists already")]
+    Taken,
+    /// The space has as many tags as the settings allow.
+    #[error("there are {max} tags already")]
+    TooMany {
+        /// The limit.
+        max: u64,
+    },
+}
+
 /// Why a file operation did not happen. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
@@ -122,6 +139,9 @@ pub enum FilesError {
         /// The path asked for.
         path: NodePath,
     },
+    /// A tag cannot be called so.
+    #[error(transparent)]
+    Tag(#[from] TagFault),
     /// An upload in parts cannot go on.
     #[error(transparent)]
     Parts(#[from] PartsFault),

@@ -5,6 +5,7 @@ mod direct;
 mod errors;
 mod favorites;
 mod locks;
+mod methods;
 mod ocs;
 mod pages;
 mod people;
