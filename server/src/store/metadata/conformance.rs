@@ -29,6 +29,7 @@ use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
 use crate::store::metadata::copy::Copy;
+use crate::store::metadata::deleted::FindDeletedFile;
 use crate::store::metadata::error::PartsFault;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
@@ -427,6 +428,42 @@ async fn a_request_waits_for_the_database_once_or_twice() {
         }
     }
     f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_deleted_file_is_found_by_its_number_until_it_is_let_go() {
+    let f = Fixture::new().await;
+    f.mkdir("d").await.unwrap();
+    let below = f.put("d/below", "1").await.unwrap().node.id;
+    let top = f.put("top", "22").await.unwrap().node.id;
+    let find = async |node: NodeId| {
+        let space = f.space;
+        let found = f.store.read(FindDeletedFile { space, node }).await.unwrap();
+        found.map(|(node, content)| (node.name, content.size_bytes))
+    };
+    assert_eq!(find(top).await, None, "it is not deleted");
+    for name in ["d", "top"] {
+        let delete = Delete {
+            change: f.change(1),
+            path: path(name),
+            for_good: false,
+            precondition: Precondition::default(),
+        };
+        f.store.write(delete).await.unwrap();
+    }
+    assert_eq!(find(top).await, Some(("top".to_owned(), 2)));
+    assert_eq!(find(below).await, Some(("below".to_owned(), 1)));
+    let elsewhere = FindDeletedFile {
+        space: SpaceId(f.space.0 + 1),
+        node: top,
+    };
+    assert!(f.store.read(elsewhere).await.unwrap().is_none());
+    let discard = DiscardTrash {
+        space: f.space,
+        only: Some(top),
+    };
+    f.store.write(discard).await.unwrap();
+    assert_eq!(find(top).await, None);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub mod copy;
 pub mod deleted;
 mod details;
 pub mod dialect;
+pub mod ended_locks;
 pub mod error;
 pub mod feed;
 pub mod history;
