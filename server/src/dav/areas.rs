@@ -59,15 +59,14 @@ pub(crate) fn methods_of(names: &[&str]) -> &'static str {
         ["uploads", _, _] => "OPTIONS, MKCOL, PROPFIND, DELETE",
         ["uploads", _, _, uploads::WHOLE] => "OPTIONS, PROPFIND, MOVE",
         ["uploads", _, _, _] => "OPTIONS, PUT, PROPFIND, DELETE",
-        ["systemtags-relations", "files", _]
-        | ["files" | "trashbin" | "uploads" | "versions"]
+        ["files" | "principals" | "trashbin" | "uploads" | "versions"]
         | ["trashbin" | "uploads" | "versions", _]
         | ["trashbin" | "versions", _, "restore"]
         | ["versions", _, "versions"]
         | ["versions", _, "versions", _]
-        | ["principals"]
         | ["principals", "users"]
-        | ["principals", "users", _] => "OPTIONS, PROPFIND",
+        | ["principals", "users", _]
+        | ["systemtags-relations", "files", _] => "OPTIONS, PROPFIND",
         _ => "OPTIONS",
     }
 }

@@ -470,6 +470,7 @@ mod tests {
     use nuage_shared::node_path::NodePath;
 
     use super::*;
+    use crate::files::error::StoreError;
 
     async fn text(error: DavError, language: Language) -> (StatusCode, String) {
         let mount = Mount {
@@ -515,7 +516,6 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_stops_the_whole_server_ends_a_clients_run() {
-        use crate::files::error::StoreError;
         let class = "<s:exception>Sabre\\DAV\\Exception\\ServiceUnavailable</s:exception>";
         for (error, is_whole) in [
             (StoreError::Unavailable("no connection".into()), true),

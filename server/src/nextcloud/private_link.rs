@@ -6,6 +6,7 @@
 //! *Always true:* a number of nothing and the number of somebody else's are answered alike.
 
 use http::Response;
+use nuage_shared::node_path::NodeName;
 use percent_encoding::AsciiSet;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
@@ -59,7 +60,7 @@ impl Nextcloud {
         let path = self.files.path_of(caller, node).await.map_err(trouble)?;
         let found = self.files.find(caller, &path).await.map_err(trouble)?;
         let mut place = format!("{}/remote.php/dav/files", browser.base_url);
-        let names = path.names().iter().map(|name| name.as_str());
+        let names = path.names().iter().map(NodeName::as_str);
         for segment in std::iter::once(caller.name.as_ref()).chain(names) {
             place.push('/');
             place.extend(utf8_percent_encode(segment, SEGMENT));

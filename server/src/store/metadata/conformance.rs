@@ -479,8 +479,8 @@ async fn a_listing_counts_children_and_tells_when_bytes_came_where_that_is_asked
         space: f.space,
         path: path(""),
         wants: ListingWants {
-            children,
             uploaded,
+            children,
             ..ListingWants::default()
         },
         with_children: true,
