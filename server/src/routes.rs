@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dav::Dav;
 use crate::dav::Mount;
+use crate::http::address::BaseUrl;
 use crate::http::address::TrustedProxies;
 use crate::http::authenticate::authenticate;
 use crate::http::authenticate::basic_credentials;
@@ -38,6 +39,8 @@ use crate::http::body::RequestBody;
 use crate::http::body::empty;
 use crate::http::body::full;
 use crate::http::body::refuse_while_sending;
+use crate::http::compress::compress;
+use crate::http::compress::takes_gzip;
 use crate::http::language::Language;
 use crate::http::observe::Handler;
 use crate::http::observe::LogNotes;
@@ -101,7 +104,11 @@ impl Handler for Routes {
         let client = self
             .proxies
             .client_address(peer.address.ip(), request.headers());
+        let takes_gzip = takes_gzip(request.headers());
         let (mut response, caller) = self.route(peer, client, request).await;
+        if takes_gzip {
+            response = compress(response);
+        }
         let caller = caller.map(|caller| caller.name);
         response
             .extensions_mut()
@@ -115,7 +122,7 @@ impl Routes {
         &self,
         peer: Peer,
         client: IpAddr,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
         let path = without_front(request.uri().path());
         let (is_page, is_call) = (Web::owns(path), Nextcloud::owns(path));
@@ -138,6 +145,8 @@ impl Routes {
             return self.serve_link(place, (client, is_https), request).await;
         }
         if let Some(place) = DavPlace::of(path) {
+            let base_url = BaseUrl(self.base_url(peer, &request).into());
+            request.extensions_mut().insert(base_url);
             return self.serve_dav(place, client, request).await;
         }
         let response = match path {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::previews::Fit;
+use crate::previews::Shape;
 use crate::previews::worker::Foreign;
 use crate::previews::worker::Task;
 use crate::previews::worker::work;
@@ -13,8 +15,12 @@ use crate::previews::worker::work;
 pub(super) enum PreviewWorker {
     /// Makes the picture on the standard input smaller.
     Picture {
-        /// The longest side of what it becomes.
-        side: u32,
+        /// How wide it becomes, in pixels.
+        width: u32,
+        /// How high.
+        height: u32,
+        /// How it fills that.
+        fit: Fit,
         /// The most pixels that it may have.
         pixels_max: u64,
     },
@@ -48,8 +54,17 @@ impl PreviewWorker {
     /// Works without settings, data or log: it must know nothing.
     pub(super) fn run(&self) -> ExitCode {
         work(&match self {
-            Self::Picture { side, pixels_max } => Task::Picture {
-                side: *side,
+            Self::Picture {
+                width,
+                height,
+                fit,
+                pixels_max,
+            } => Task::Picture {
+                shape: Shape {
+                    width: *width,
+                    height: *height,
+                    fit: *fit,
+                },
                 pixels_max: *pixels_max,
             },
             Self::Pdf(arguments) => Task::Pdf(arguments.foreign()),

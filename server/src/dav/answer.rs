@@ -10,6 +10,7 @@ use futures_util::stream;
 use http::Response;
 use http::StatusCode;
 
+use crate::dav::DavSettings;
 use crate::dav::properties::MULTISTATUS;
 use crate::dav::properties::MULTISTATUS_END;
 use crate::dav::properties::empty_element;
@@ -20,6 +21,7 @@ use crate::files::Node;
 use crate::files::error::FilesResult;
 use crate::http::body;
 use crate::http::body::Body;
+use crate::http::compress::may_compress;
 
 /// The properties that were asked for.
 #[derive(Debug)]
@@ -92,7 +94,9 @@ impl Names {
 /// Returns a 207 of these response elements.
 pub(crate) fn multistatus(responses: &str) -> Response<Body> {
     let text = [MULTISTATUS, responses, MULTISTATUS_END].concat();
-    crate::dav::xml(StatusCode::MULTI_STATUS, text)
+    let mut response = crate::dav::xml(StatusCode::MULTI_STATUS, text);
+    may_compress(&mut response);
+    response
 }
 
 /// Returns a 207 of these response elements and of more that come page by page; an error breaks it visibly.
@@ -127,12 +131,17 @@ pub(crate) fn write_common(tag: &str, out: &mut String, node: &Node, instance: &
         "oc:fileid" => push_number(out, node.id.0),
         "oc:id" => push_number(out, format_args!("{:08}{instance}", node.id.0)),
         "nc:creation_time" => push_number(out, node.ctime.seconds()),
-        "nc:has-preview" => out.push_str("false"),
         "nc:is-encrypted" => out.push('0'),
         "nc:mount-type" => {}
         _ => return false,
     }
     true
+}
+
+/// Writes whether there may be a preview of a file that had this name.
+pub(crate) fn push_has_preview(out: &mut String, settings: &DavSettings, node: &Node, name: &str) {
+    let has_one = !node.is_folder() && settings.previewed.may_have(name);
+    out.push_str(if has_one { "true" } else { "false" });
 }
 
 /// Writes what a plain collection has that is no folder of files.

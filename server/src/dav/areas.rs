@@ -23,6 +23,7 @@ use crate::dav::find;
 use crate::dav::mount::Mount;
 use crate::dav::mount::decode;
 use crate::dav::mount::push_segment;
+use crate::dav::properties::Place;
 use crate::dav::request::Depth;
 use crate::dav::request::RequestFault;
 use crate::dav::request::depth_of;
@@ -32,6 +33,7 @@ use crate::dav::uploads;
 use crate::dav::versions;
 use crate::dav::xml::parse_propfind;
 use crate::dav::xml::push_escaped;
+use crate::http::address::BaseUrl;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
 use crate::identity::Caller;
@@ -39,8 +41,45 @@ use crate::identity::names::AccountName;
 
 /// Where every area lies.
 pub(crate) const AREAS: &str = "/remote.php/dav";
-/// The methods of the areas.
-const METHODS: &str = "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, MOVE, MKCOL, PUT, SEARCH";
+
+/// Returns the methods that an address below `/remote.php/dav` serves.
+///
+/// Its names alone decide: whether something is there, and whose it is, is not told.
+pub(crate) fn methods_of(names: &[&str]) -> &'static str {
+    match names {
+        [] => "OPTIONS, PROPFIND, SEARCH",
+        ["systemtags"] => "OPTIONS, PROPFIND, POST",
+        ["systemtags", _] => "OPTIONS, PROPFIND, PROPPATCH, DELETE",
+        ["systemtags-relations", "files", _, _] => "OPTIONS, PUT, DELETE",
+        ["trashbin", _, "trash"] => "OPTIONS, PROPFIND, DELETE",
+        ["trashbin", _, "trash", ..] => "OPTIONS, GET, HEAD, PROPFIND, DELETE, MOVE",
+        ["versions", _, "versions", _, _] => {
+            "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, MOVE"
+        }
+        ["uploads", _, _] => "OPTIONS, MKCOL, PROPFIND, DELETE",
+        ["uploads", _, _, uploads::WHOLE] => "OPTIONS, PROPFIND, MOVE",
+        ["uploads", _, _, _] => "OPTIONS, PUT, PROPFIND, DELETE",
+        ["files" | "principals" | "trashbin" | "uploads" | "versions"]
+        | ["trashbin" | "uploads" | "versions", _]
+        | ["trashbin" | "versions", _, "restore"]
+        | ["versions", _, "versions"]
+        | ["versions", _, "versions", _]
+        | ["principals", "users"]
+        | ["principals", "users", _]
+        | ["systemtags-relations", "files", _] => "OPTIONS, PROPFIND",
+        _ => "OPTIONS",
+    }
+}
+
+/// Names the methods of an address in an answer that refuses one of them (RFC 9110 section 15.5.6).
+pub(crate) fn put_allowed(response: &mut Response<Body>, path: &str) {
+    let Ok(Some(names)) = names_of(path) else {
+        return;
+    };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let methods = HeaderValue::from_static(methods_of(&names));
+    response.headers_mut().insert(header::ALLOW, methods);
+}
 
 /// A request for an area, understood as far as all have in common.
 #[derive(Debug)]
@@ -129,6 +168,10 @@ pub(crate) async fn serve(
         headers: parts.headers.clone(),
         body: Bytes::new(),
     };
+    if request.method == "OPTIONS" {
+        let names: Vec<&str> = request.names.iter().map(String::as_str).collect();
+        return Ok(options(&names));
+    }
     if let [area, owner, ..] = request.names.as_slice()
         && area == "uploads"
         && request.is_own(owner)
@@ -140,16 +183,17 @@ pub(crate) async fn serve(
         return uploads::serve(dav, &request.caller, user, (parts, body)).await;
     }
     request.body = dav.read_xml(body).await?;
-    if request.method == "OPTIONS" {
-        return Ok(options());
-    }
     let names: Vec<&str> = request.names.iter().map(String::as_str).collect();
     match names.as_slice() {
         [] if request.method == "SEARCH" => {
             let mount = Mount {
                 prefix: AreaRequest::href(&["files", &request.caller.name], false),
             };
-            find::search(dav, &request.caller, &mount, &request.body).await
+            let place = Place {
+                mount: &mount,
+                base_url: &BaseUrl::of(parts),
+            };
+            find::search(dav, &request.caller, place, &request.body).await
         }
         ["systemtags", rest @ ..] => tags::serve(dav, &request, rest).await,
         ["systemtags-relations", "files", rest @ ..] => {
@@ -165,15 +209,17 @@ pub(crate) async fn serve(
     }
 }
 
-fn options() -> Response<Body> {
+fn options(names: &[&str]) -> Response<Body> {
     let mut response = bare(StatusCode::OK);
     let mut set = |name: HeaderName, value: &'static str| {
         let value = HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);
     };
-    set(header::ALLOW, METHODS);
+    set(header::ALLOW, methods_of(names));
     set(HeaderName::from_static("dav"), "1, 3, extended-mkcol");
-    set(HeaderName::from_static("dasl"), "<DAV:basicsearch>");
+    if names.is_empty() {
+        set(HeaderName::from_static("dasl"), "<DAV:basicsearch>");
+    }
     set(HeaderName::from_static("ms-author-via"), "DAV");
     response
 }

@@ -3,6 +3,17 @@
 //! The element carries what programs act on: the precondition codes of RFC 4918 section 16,
 //! and the exception names by which sync clients of the Nextcloud family decide. The message is
 //! shown to people by those clients, so it comes in their language.
+//!
+//! # What a 503 says
+//!
+//! A desktop program takes a 503 of the class `ServiceUnavailable` for the maintenance of the whole server: it ends its
+//! run and begins anew later. Only where the text says [`STORAGE_AWAY`] does it give up the one file or folder, which it then
+//! leaves alone for longer each time (25 s, 2 min, … 24 h). So:
+//!
+//! * the database is out of reach, or the server stops: every request fails, so the run ends. Otherwise each of a
+//!   thousand waiting files would fail and be left alone for hours after the database is back.
+//! * the store of the bytes is out of reach, or one request failed: the rest works, so the rest goes on, and the text says so.
+//!   It stands in an element of its own, because programs look for these English words whatever the language.
 
 use std::borrow::Cow;
 
@@ -19,6 +30,7 @@ use crate::dav::xml::push_escaped;
 use crate::files::error::ContentFault;
 use crate::files::error::FilesError;
 use crate::files::error::PartsFault;
+use crate::files::error::TagFault;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::BodyFault;
@@ -35,6 +47,9 @@ const FOLDER_METHODS: &str =
     "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, DELETE, COPY, MOVE, LOCK, UNLOCK";
 /// The methods of a URL where nothing is.
 pub(crate) const EMPTY_METHODS: &str = "OPTIONS, PUT, MKCOL, LOCK";
+
+/// The words by which sync clients know that one storage is away and not the server.
+const STORAGE_AWAY: &str = "Storage is temporarily not available";
 
 /// Why a request did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +137,9 @@ impl DavError {
         xml.push_str(self.exception(status));
         xml.push_str("</s:exception><s:message>");
         push_escaped(&mut xml, &self.message(language));
-        xml.push_str("</s:message></d:error>\n");
+        xml.push_str("</s:message>");
+        self.push_hint(&mut xml);
+        xml.push_str("</d:error>\n");
         let mut response = Response::new(body::full(xml));
         *response.status_mut() = status;
         let mut set = |name: HeaderName, value: &'static str| {
@@ -178,9 +195,34 @@ impl DavError {
         }
     }
 
+    /// Returns whether the request names something by a name that nothing can have.
+    fn is_about_a_name(&self) -> bool {
+        matches!(
+            self,
+            Self::Request(RequestFault::Url(_) | RequestFault::Destination(_))
+        )
+    }
+
+    /// Writes what sync clients look for beside the class and the message.
+    fn push_hint(&self, xml: &mut String) {
+        if self.is_about_a_name() {
+            // Trying again will not help.
+            xml.push_str("<o:retry xmlns:o=\"o:\">false</o:retry><o:reason xmlns:o=\"o:\">");
+            push_escaped(xml, &self.to_string());
+            xml.push_str("</o:reason>");
+        }
+        if let Self::Files(error @ FilesError::Unavailable(_)) = self
+            && !error.is_of_the_whole_server()
+        {
+            for part in ["<o:reason xmlns:o=\"o:\">", STORAGE_AWAY, "</o:reason>"] {
+                xml.push_str(part);
+            }
+        }
+    }
+
     /// Returns the name by which sync clients of the Nextcloud family know the failure.
     fn exception(&self, status: StatusCode) -> &'static str {
-        if let Self::Request(RequestFault::Url(_) | RequestFault::Destination(_)) = self {
+        if self.is_about_a_name() {
             return "OCA\\DAV\\Connector\\Sabre\\Exception\\InvalidPath";
         }
         match status {
@@ -196,7 +238,7 @@ impl DavError {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "Sabre\\DAV\\Exception\\UnsupportedMediaType",
             StatusCode::LOCKED => "OCA\\DAV\\Connector\\Sabre\\Exception\\FileLocked",
             StatusCode::INSUFFICIENT_STORAGE => "Sabre\\DAV\\Exception\\InsufficientStorage",
-            // ServiceUnavailable would end a sync client's whole run; one failed request must not.
+            StatusCode::SERVICE_UNAVAILABLE => "Sabre\\DAV\\Exception\\ServiceUnavailable",
             _ => "Sabre\\DAV\\Exception",
         }
     }
@@ -317,19 +359,31 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
             quota_bytes,
             used_bytes,
             missing_bytes,
-        } => both(
-            format!(
-                "Not enough space: {missing_bytes} bytes are missing \
-                 ({used_bytes} of {quota_bytes} bytes are used)."
-            ),
-            format!(
-                "Espace insuffisant : il manque {missing_bytes} octets \
-                 ({used_bytes} octets utilisés sur {quota_bytes})."
-            ),
-        ),
+        } => {
+            let available = quota_bytes.saturating_sub(*used_bytes);
+            let required = available.saturating_add(*missing_bytes);
+            both(
+                format!("Insufficient space, {required} required, {available} available (bytes)."),
+                format!(
+                    "Espace insuffisant : {required} octets nécessaires, {available} disponibles."
+                ),
+            )
+        }
         FilesError::PropertiesTooLarge { path } => both(
             format!("The properties of {path} would be too large."),
             format!("Les propriétés de {path} seraient trop volumineuses."),
+        ),
+        FilesError::Tag(TagFault::BadName) => fixed(
+            "No tag can have this name.",
+            "Aucune étiquette ne peut porter ce nom.",
+        ),
+        FilesError::Tag(TagFault::Taken) => fixed(
+            "A tag of this name exists already.",
+            "Une étiquette de ce nom existe déjà.",
+        ),
+        FilesError::Tag(TagFault::TooMany { max }) => both(
+            format!("There are {max} tags already; delete one to make another."),
+            format!("Il y a déjà {max} étiquettes ; supprimez-en une pour en créer une autre."),
         ),
         FilesError::Parts(fault) => words_of_parts(*fault),
         FilesError::BadContent(fault) => words_of_content(fault),
@@ -340,6 +394,10 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
         error @ FilesError::Unavailable(_) if error.may_have_happened() => fixed(
             "Storage did not confirm the change; look whether it was made.",
             "Le stockage n’a pas confirmé la modification ; vérifiez si elle a été faite.",
+        ),
+        error @ FilesError::Unavailable(_) if error.is_of_the_whole_server() => fixed(
+            "The server is unavailable for the moment; nothing was changed. Try again shortly.",
+            "Le serveur est momentanément indisponible ; rien n’a été modifié. Réessayez dans un instant.",
         ),
         FilesError::Unavailable(_) => fixed(
             "Storage is temporarily not available; nothing was changed.",
@@ -420,6 +478,7 @@ mod tests {
     use nuage_shared::node_path::NodePath;
 
     use super::*;
+    use crate::files::error::StoreError;
 
     async fn text(error: DavError, language: Language) -> (StatusCode, String) {
         let mount = Mount {
@@ -440,10 +499,14 @@ mod tests {
         };
         let (status, english) = text(full().into(), Language::English).await;
         assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
-        assert!(english.contains("7 bytes are missing"), "{english}");
+        let sizes = "Insufficient space, 17 required, 10 available";
+        assert!(english.contains(sizes), "{english}");
         assert!(english.contains("<s:exception>Sabre\\DAV\\Exception\\InsufficientStorage<"));
         let (_, french) = text(full().into(), Language::French).await;
-        assert!(french.contains("il manque 7 octets"), "{french}");
+        assert!(
+            french.contains("17 octets nécessaires, 10 disponibles"),
+            "{french}"
+        );
     }
 
     #[tokio::test]
@@ -457,5 +520,34 @@ mod tests {
         let element = "<d:lock-token-submitted><d:href>/dav/a%20%26%20%3Cb%3E</d:href>";
         assert!(xml.contains(element), "{xml}");
         assert!(xml.contains("/a &amp; &lt;b&gt; is locked"), "{xml}");
+    }
+
+    #[tokio::test]
+    async fn only_what_stops_the_whole_server_ends_a_clients_run() {
+        let class = "<s:exception>Sabre\\DAV\\Exception\\ServiceUnavailable</s:exception>";
+        for (error, is_whole) in [
+            (StoreError::Unavailable("no connection".into()), true),
+            (StoreError::Closed, true),
+            (StoreError::BytesUnavailable("no bucket".into()), false),
+            (StoreError::Database("I/O".into()), false),
+            (StoreError::Unknown("cut".into()), false),
+            (StoreError::Corrupt("a row".into()), false),
+            (StoreError::Superseded, false),
+        ] {
+            let told = error.to_string();
+            let error = DavError::from(FilesError::Unavailable(error));
+            for language in [Language::English, Language::French] {
+                let mount = Mount {
+                    prefix: "/dav".to_owned(),
+                };
+                let response = error.respond(&mount, language);
+                assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{told}");
+                assert!(response.headers().contains_key(header::RETRY_AFTER));
+                let bytes = response.into_body().collect().await.unwrap().to_bytes();
+                let xml = String::from_utf8(bytes.to_vec()).unwrap();
+                assert!(xml.contains(class), "{xml}");
+                assert_eq!(!xml.contains(STORAGE_AWAY), is_whole, "{told}: {xml}");
+            }
+        }
     }
 }

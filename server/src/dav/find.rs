@@ -16,6 +16,7 @@ use crate::dav::error::DavError;
 use crate::dav::mount::Mount;
 use crate::dav::properties::Facts;
 use crate::dav::properties::OC;
+use crate::dav::properties::Place;
 use crate::dav::properties::Selection;
 use crate::dav::request::RequestFault;
 use crate::dav::xml::Element;
@@ -54,8 +55,8 @@ pub(crate) async fn report(
     let files = dav.files.clone();
     Files::require_home(caller)?;
     files.find(caller, path).await?;
-    let place = files.rights(caller, path).await?;
-    let facts = Facts::of(dav, caller, &asked.mount, place);
+    let rights = files.rights(caller, path).await?;
+    let facts = Facts::of(dav, caller, asked.place(), rights);
     let (caller, scope, mount) = (caller.clone(), path.clone(), asked.mount.clone());
     let wants = selection.wants(&caller);
     let state = Some((NodeId(0), selection, facts));
@@ -82,20 +83,21 @@ pub(crate) async fn report(
     Ok(multistatus_of("", pages))
 }
 
-/// Answers a SEARCH in a caller's files, which appear under `mount`.
+/// Answers a SEARCH in a caller's files, which appear at `place`.
 pub(crate) async fn search(
     dav: &Dav,
     caller: &Caller,
-    mount: &Mount,
+    place: Place<'_>,
     xml: &[u8],
 ) -> Result<Response<Body>, DavError> {
+    let mount = place.mount;
     let root = Element::parse(xml)?;
     let basic = root.dav("basicsearch").ok_or(DavError::UnsupportedBody)?;
     let select = basic.dav("select").ok_or(XmlFault::Unexpected)?;
     let selection = Selection::new(&wanted_in(select)?, false);
     let query = query_of(basic, mount)?;
-    let place = dav.files.rights(caller, &query.scope).await?;
-    let facts = Facts::of(dav, caller, mount, place);
+    let rights = dav.files.rights(caller, &query.scope).await?;
+    let facts = Facts::of(dav, caller, place, rights);
     let wants = selection.wants(caller);
     let found = dav.files.search(caller, &query, wants).await?;
     let mut out = String::new();

@@ -54,12 +54,14 @@ use http::header;
 use http::request::Parts;
 
 use crate::dav::error::DavError;
+use crate::dav::properties::Place;
 use crate::dav::request::DavRequest;
 use crate::dav::request::RequestFault;
 use crate::dav::request::Verb;
 use crate::files::Files;
 use crate::files::Node;
 use crate::files::NodeId;
+use crate::http::address::BaseUrl;
 use crate::http::body;
 use crate::http::body::Body;
 use crate::http::body::RequestBody;
@@ -107,8 +109,19 @@ pub struct Dav {
 #[derive(Debug)]
 struct Asked {
     mount: Mount,
+    base_url: BaseUrl,
     caller: Caller,
     request: DavRequest,
+}
+
+impl Asked {
+    /// Returns where the caller's files appear.
+    fn place(&self) -> Place<'_> {
+        Place {
+            mount: &self.mount,
+            base_url: &self.base_url,
+        }
+    }
 }
 
 impl Dav {
@@ -131,6 +144,7 @@ impl Dav {
             Ok(request) => {
                 let asked = Asked {
                     mount: mount.clone(),
+                    base_url: BaseUrl::of(&parts),
                     caller,
                     request,
                 };
@@ -152,7 +166,11 @@ impl Dav {
             prefix: "/remote.php/dav".to_owned(),
         };
         let answer = areas::serve(self, caller, &parts, &mut body).await;
-        conclude(answer, &mount, &parts, body)
+        let mut response = conclude(answer, &mount, &parts, body);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            areas::put_allowed(&mut response, parts.uri.path());
+        }
+        response
     }
 
     async fn answer(
@@ -180,7 +198,7 @@ impl Dav {
             }
             Verb::Search => {
                 let xml = self.read_xml(body).await?;
-                find::search(self, &asked.caller, &asked.mount, &xml).await
+                find::search(self, &asked.caller, asked.place(), &xml).await
             }
             Verb::Proppatch => {
                 let xml = self.read_xml(body).await?;

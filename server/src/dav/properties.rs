@@ -27,6 +27,7 @@ use crate::files::Rights;
 use crate::files::Shown;
 use crate::files::Source;
 use crate::files::Timestamp;
+use crate::http::address::BaseUrl;
 use crate::http::download::content_type_of;
 use crate::identity::Caller;
 use crate::previews::Kinds;
@@ -74,7 +75,10 @@ enum Live {
     IsMountRoot,
     HasPreview,
     CreationTime,
+    UploadTime,
+    ContainedFolders,
     ContainedFiles,
+    PrivateLink,
     Favorite,
     Tags,
     SystemTags,
@@ -155,7 +159,10 @@ table! {
     IsMountRoot NC "nc" "is-mount-root" false
     HasPreview NC "nc" "has-preview" false
     CreationTime NC "nc" "creation_time" false
+    UploadTime NC "nc" "upload_time" false
+    ContainedFolders NC "nc" "contained-folder-count" false
     ContainedFiles NC "nc" "contained-file-count" false
+    PrivateLink OC "oc" "privatelink" false
     Favorite OC "oc" "favorite" false
     Tags OC "oc" "tags" false
     SystemTags NC "nc" "system-tags" false
@@ -187,6 +194,15 @@ fn column_of(name: &XmlName) -> Option<&'static Column> {
         .find(|column| column.local == name.local && column.namespace == name.namespace)
 }
 
+/// Where a caller's files appear to a client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Below this address.
+    pub(crate) mount: &'a Mount,
+    /// On a server that the client knows by this one.
+    pub(crate) base_url: &'a BaseUrl,
+}
+
 /// What is the same for every node of one answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
@@ -208,15 +224,23 @@ pub(crate) struct Facts {
     pub(crate) quota: Option<QuotaState>,
     /// The URL prefix of the mount.
     pub(crate) prefix: String,
+    /// The address under which the client knows the server.
+    pub(crate) base_url: String,
     /// The moment, for the rest of locks.
     pub(crate) now: Timestamp,
 }
 
 impl Facts {
     /// Gathers them for an answer about some of a caller's files; the quota is added where it is wanted.
-    pub(crate) fn of(dav: &Dav, caller: &Caller, mount: &Mount, place: (Rights, Shown)) -> Self {
-        let (rights, owner) = place;
+    pub(crate) fn of(
+        dav: &Dav,
+        caller: &Caller,
+        place: Place<'_>,
+        (rights, owner): (Rights, Shown),
+    ) -> Self {
+        let Place { mount, base_url } = place;
         Self {
+            base_url: base_url.0.to_string(),
             instance: dav.settings.instance.clone(),
             owner: owner.name,
             owner_shown: owner.display_name,
@@ -363,6 +387,8 @@ impl Selection {
             favorites_of: Some(caller.user).filter(|_| self.has(&[Live::Favorite])),
             tags: self.has(&[Live::Tags, Live::SystemTags]),
             share_kinds: self.has(&[Live::ShareTypes]),
+            uploaded: self.has(&[Live::UploadTime]),
+            children: self.has(&[Live::ContainedFolders, Live::ContainedFiles]),
         }
     }
 
@@ -583,8 +609,20 @@ fn write_value(out: &mut String, live: Live, entry: &Entry, facts: &Facts) -> bo
             });
         }
         Live::CreationTime => push_number(out, node.ctime.seconds()),
-        Live::ContainedFiles if is_folder => push_number(out, node.tree_files),
-        Live::DataFingerprint | Live::ContainedFiles => return false,
+        Live::DataFingerprint => return false,
+        Live::UploadTime => match entry.uploaded_at {
+            Some(at) => push_number(out, at.seconds()),
+            None => return false,
+        },
+        Live::ContainedFolders | Live::ContainedFiles => match entry.children {
+            Some(held) if live == Live::ContainedFolders => push_number(out, held.folders),
+            Some(held) => push_number(out, held.files),
+            None => return false,
+        },
+        Live::PrivateLink => {
+            push_escaped(out, &facts.base_url);
+            push_number(out, format_args!("/f/{}", node.id.0));
+        }
         Live::Favorite => out.push(if entry.is_favorite { '1' } else { '0' }),
         Live::Tags => push_tags(out, "oc:tag", &entry.tags),
         Live::SystemTags => push_tags(out, "nc:system-tag", &entry.tags),
@@ -834,6 +872,7 @@ mod tests {
                 quota_bytes: Some(10),
             }),
             prefix: "/dav".to_owned(),
+            base_url: "https://cloud.example".to_owned(),
             now: Timestamp(0),
         };
         let wanted = parse_propfind(body.as_bytes()).unwrap();

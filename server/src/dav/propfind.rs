@@ -38,6 +38,7 @@ use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::http::body;
 use crate::http::body::Body;
+use crate::http::compress::may_compress;
 use crate::identity::Caller;
 
 /// Text gathered before it is handed to the connection, in bytes.
@@ -78,6 +79,7 @@ pub(crate) async fn propfind(
         }
     });
     *response.status_mut() = StatusCode::MULTI_STATUS;
+    may_compress(&mut response);
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/xml; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, kind);
@@ -138,10 +140,10 @@ impl Walk {
         let listing = files
             .list(caller, path, selection.wants(caller), has_children)
             .await?;
-        let place = (listing.rights.clone(), listing.owner.clone());
+        let rights = (listing.rights.clone(), listing.owner.clone());
         let facts = Facts {
             quota: listing.quota,
-            ..Facts::of(dav, caller, &asked.mount, place)
+            ..Facts::of(dav, caller, asked.place(), rights)
         };
         let is_folder = listing.entry.node.is_folder();
         let href = asked.mount.href(path, is_folder);

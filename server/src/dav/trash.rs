@@ -11,9 +11,11 @@ use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 
 use crate::dav::Dav;
+use crate::dav::DavSettings;
 use crate::dav::answer::Names;
 use crate::dav::answer::multistatus;
 use crate::dav::answer::multistatus_of;
+use crate::dav::answer::push_has_preview;
 use crate::dav::answer::write_collection;
 use crate::dav::answer::write_common;
 use crate::dav::areas::AreaRequest;
@@ -145,7 +147,7 @@ async fn list(dav: &Dav, request: &AreaRequest) -> Result<Response<Body>, DavErr
         return Ok(multistatus(&first));
     }
     let (files, caller) = (std::sync::Arc::clone(&dav.files), request.caller.clone());
-    let instance = dav.settings.instance.clone();
+    let settings = dav.settings.clone();
     let begin = (Timestamp(0), NodeId(0));
     let page = files.list_trash(&caller, begin).await?;
     let state = Some((files, caller, page));
@@ -155,7 +157,7 @@ async fn list(dav: &Dav, request: &AreaRequest) -> Result<Response<Body>, DavErr
             for entry in &page {
                 let href = href_of(&base, entry);
                 names.write(&mut out, &href, |tag, out| {
-                    write_entry(tag, out, (entry, &entry.node, &entry.name), &instance)
+                    write_entry(tag, out, (entry, &entry.node, &entry.name), &settings)
                 });
             }
             let last = page.last().map(|entry| (entry.deleted_at, entry.node.id));
@@ -211,11 +213,11 @@ async fn show(
     if node.is_folder() && !href.ends_with('/') {
         href.push('/');
     }
-    let instance = dav.settings.instance.clone();
+    let settings = dav.settings.clone();
     let mut first = String::new();
     let here = lying_at(&entry, &place);
     names.write(&mut first, &href, |tag, out| {
-        write_entry(tag, out, (&here, &node, &name), &instance)
+        write_entry(tag, out, (&here, &node, &name), &settings)
     });
     if !node.is_folder() || !request.has_children()? {
         return Ok(multistatus(&first));
@@ -234,7 +236,7 @@ async fn show(
                 let place = format!("{}/{}", here.original, child.node.name);
                 let there = lying_at(&here, &place);
                 names.write(&mut out, &href, |tag, out| {
-                    write_entry(tag, out, (&there, &child.node, &child.node.name), &instance)
+                    write_entry(tag, out, (&there, &child.node, &child.node.name), &settings)
                 });
             }
             let last = page.last().map(|child| child.node.id);
@@ -267,7 +269,7 @@ fn write_entry(
     tag: &str,
     out: &mut String,
     (entry, node, name): (&TrashEntry, &Node, &str),
-    instance: &str,
+    settings: &DavSettings,
 ) -> bool {
     match tag {
         "d:displayname" | "nc:trashbin-filename" => push_escaped(out, name),
@@ -284,7 +286,8 @@ fn write_entry(
         }
         "d:getcontenttype" if !node.is_folder() => out.push_str(&content_type_of(name)),
         "oc:permissions" => out.push_str("GD"),
-        _ => return write_common(tag, out, node, instance),
+        "nc:has-preview" => push_has_preview(out, settings, node, name),
+        _ => return write_common(tag, out, node, &settings.instance),
     }
     true
 }

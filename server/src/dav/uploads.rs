@@ -50,9 +50,7 @@ use crate::http::body::RequestBody;
 use crate::identity::Caller;
 
 /// The name by which an upload is moved to its place.
-const WHOLE: &str = ".file";
-/// What this place serves.
-const METHODS: &str = "OPTIONS, PROPFIND, MKCOL, PUT, MOVE, DELETE";
+pub(crate) const WHOLE: &str = ".file";
 
 /// What an address names.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,7 +116,6 @@ pub(crate) async fn serve(
         mount: mount.normalized(),
     };
     match (parts.method.as_str(), Place::of(&path)?) {
-        ("OPTIONS", _) => Ok(options()),
         ("MKCOL", Place::Upload(upload)) => asked.begin(&upload).await,
         ("PUT", Place::Part(upload, number)) => asked.put(&upload, number, body).await,
         ("MOVE", Place::Whole(upload)) => asked.finish(&upload).await,
@@ -136,15 +133,6 @@ pub(crate) async fn serve(
         }
         _ => Err(RequestFault::Method.into()),
     }
-}
-
-fn options() -> Response<Body> {
-    let mut response = bare(StatusCode::OK);
-    let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
-    headers.insert("dav", HeaderValue::from_static("1, 2, 3"));
-    headers.insert("ms-author-via", HeaderValue::from_static("DAV"));
-    response
 }
 
 impl Asked<'_> {

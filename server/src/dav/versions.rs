@@ -7,8 +7,10 @@ use http::Response;
 use http::StatusCode;
 
 use crate::dav::Dav;
+use crate::dav::DavSettings;
 use crate::dav::answer::Names;
 use crate::dav::answer::multistatus;
+use crate::dav::answer::push_has_preview;
 use crate::dav::answer::write_collection;
 use crate::dav::answer::write_common;
 use crate::dav::areas::AreaRequest;
@@ -130,7 +132,7 @@ async fn list(
     let write = |out: &mut String, version: &Version| {
         let href = format!("{base}{}", version.number);
         names.write(out, &href, |tag, out| {
-            write_version(tag, out, (&node, version), (own, &dav.settings.instance))
+            write_version(tag, out, (&node, version), (own, &dav.settings))
         });
     };
     if let Some(number) = only {
@@ -154,7 +156,7 @@ fn write_version(
     tag: &str,
     out: &mut String,
     (node, version): (&Node, &Version),
-    (owner, instance): (&str, &str),
+    (owner, settings): (&str, &DavSettings),
 ) -> bool {
     match tag {
         "d:displayname" => push_escaped(out, &node.name),
@@ -173,7 +175,8 @@ fn write_version(
         }
         "nc:version-label" => push_escaped(out, version.label.as_deref().unwrap_or_default()),
         "nc:version-author" => push_escaped(out, version.author.as_deref().unwrap_or(owner)),
-        _ => return write_common(tag, out, node, instance),
+        "nc:has-preview" => push_has_preview(out, settings, node, &node.name),
+        _ => return write_common(tag, out, node, &settings.instance),
     }
     true
 }

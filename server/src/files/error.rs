@@ -4,9 +4,9 @@ use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::error::Refusal;
-use crate::store::metadata::error::StoreError;
 
 pub use crate::store::metadata::error::PartsFault;
+pub use crate::store::metadata::error::StoreError;
 
 /// The result of every call of the core.
 pub type FilesResult<T> = Result<T, FilesError>;
@@ -39,6 +39,23 @@ pub enum ContentFault {
     /// The checksum header cannot be understood.
     #[error("the checksum is not of the form TYPE:hex")]
     ChecksumForm,
+}
+
+/// Why a tag cannot be called so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TagFault {
+    /// Nothing can have that name: what can be the name of a file can be that of a tag.
+    #[error("no tag can have this name")]
+    BadName,
+    /// The space has a tag of that name.
+    #[error("a tag of this name exists already")]
+    Taken,
+    /// The space has as many tags as the settings allow.
+    #[error("there are {max} tags already")]
+    TooMany {
+        /// The limit.
+        max: u64,
+    },
 }
 
 /// Why a file operation did not happen. Nothing was changed.
@@ -122,6 +139,9 @@ pub enum FilesError {
         /// The path asked for.
         path: NodePath,
     },
+    /// A tag cannot be called so.
+    #[error(transparent)]
+    Tag(#[from] TagFault),
     /// An upload in parts cannot go on.
     #[error(transparent)]
     Parts(#[from] PartsFault),
@@ -146,6 +166,16 @@ impl FilesError {
     /// Returns whether the change may have been made all the same: the database went away in the middle of its commit.
     pub fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unavailable(StoreError::Unknown(_)))
+    }
+
+    /// Returns whether no request can be served now: the database is out of reach, or the server stops.
+    ///
+    /// Otherwise what failed is this request, or what lies in the store of the bytes.
+    pub fn is_of_the_whole_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(StoreError::Unavailable(_) | StoreError::Closed)
+        )
     }
 }
 

@@ -60,6 +60,7 @@ pub use crate::store::metadata::mounts::Source;
 pub use crate::store::metadata::parts::Became;
 pub use crate::store::metadata::parts::Part;
 pub use crate::store::metadata::parts::PartedUpload;
+pub use crate::store::metadata::records::Children;
 pub use crate::store::metadata::records::Committed;
 pub use crate::store::metadata::records::Entry;
 pub use crate::store::metadata::records::ListingWants;

@@ -10,6 +10,7 @@ use nuage_shared::node_path::NodePath;
 use crate::files::Files;
 use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
+use crate::files::error::TagFault;
 use crate::files::error::at;
 use crate::identity::Caller;
 use crate::store::metadata::marks::DeleteTag;
@@ -315,18 +316,22 @@ impl Files {
         let (_, change) = self.changeable_home(caller)?;
         // What can be the name of a file can be that of a tag.
         let Ok(name) = NodeName::parse(name.trim()) else {
-            return Err(FilesError::PropertiesTooLarge { path: root });
+            return Err(TagFault::BadName.into());
         };
+        let max = self.settings.tags_max;
         let operation = NameTag {
             space: change.space,
             tag,
             name: name.as_str().to_owned(),
             fold: name.fold(),
-            tags_max: self.settings.tags_max,
+            tags_max: max,
         };
-        let named = self.metadata.write(operation).await;
-        let named = named.map_err(at(&root.child(name).unwrap_or_default()))?;
-        named.ok_or(FilesError::PropertiesTooLarge { path: root })
+        let named = self.metadata.write(operation).await.map_err(at(&root));
+        let named = named.map_err(|error| match error {
+            FilesError::AlreadyExists { .. } => TagFault::Taken.into(),
+            error => error,
+        })?;
+        named.ok_or_else(|| TagFault::TooMany { max }.into())
     }
 
     /// Deletes a tag from the caller's space and from every node.

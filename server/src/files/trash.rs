@@ -13,6 +13,7 @@ use crate::files::precondition::Precondition;
 use crate::identity::Caller;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::contents::FindContentById;
+use crate::store::metadata::deleted::FindDeletedFile;
 use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Node;
@@ -116,6 +117,21 @@ impl Files {
         let found = self.metadata.read(FindContentById(content)).await;
         let content = found.map_err(at(&path))?;
         let content = content.ok_or_else(|| FilesError::NotFound { path: path.clone() })?;
+        Ok(self.download_of(node, content, path))
+    }
+
+    /// Opens a deleted file, which is known by its number, for reading.
+    pub async fn open_deleted_number(
+        &self,
+        caller: &Caller,
+        node: NodeId,
+    ) -> FilesResult<Download> {
+        let root = NodePath::root();
+        let space = Self::home_of(caller)?.root.space;
+        let find = FindDeletedFile { space, node };
+        let found = self.metadata.read(find).await.map_err(at(&root))?;
+        let (node, content) = found.ok_or(FilesError::NotFound { path: root })?;
+        let path = NodePath::parse(&node.name).unwrap_or_default();
         Ok(self.download_of(node, content, path))
     }
 

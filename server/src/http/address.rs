@@ -6,12 +6,27 @@
 //! What stands before it was written by the client and means nothing.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::HeaderMap;
+use http::request::Parts;
 use ipnet::IpNet;
 
 /// The most addresses that are read of one request.
 const HOPS_MAX: usize = 32;
+
+/// The address under which the client of a request knows the server, without a slash at its end.
+///
+/// The routes put it to the request's extensions.
+#[derive(Debug, Clone, Default)]
+pub struct BaseUrl(pub Arc<str>);
+
+impl BaseUrl {
+    /// Returns the one that the routes put to a request.
+    pub fn of(request: &Parts) -> Self {
+        request.extensions.get().cloned().unwrap_or_default()
+    }
+}
 
 /// Networks whose word about the client is believed.
 #[derive(Debug, Clone, Default)]

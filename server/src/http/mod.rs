@@ -8,6 +8,7 @@ mod activity;
 pub mod address;
 pub mod authenticate;
 pub mod body;
+pub mod compress;
 pub mod conditions;
 pub mod download;
 pub mod escape;

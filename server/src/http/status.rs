@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::files::error::FilesError;
 use crate::files::error::PartsFault;
+use crate::files::error::TagFault;
 
 /// Returns the status of a failure.
 pub fn status_of(error: &FilesError) -> StatusCode {
@@ -21,6 +22,11 @@ pub fn status_of(error: &FilesError) -> StatusCode {
         | FilesError::QuotaExceeded { .. }
         | FilesError::PropertiesTooLarge { .. }
         | FilesError::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        FilesError::Tag(fault) => match fault {
+            TagFault::BadName => StatusCode::BAD_REQUEST,
+            TagFault::Taken => StatusCode::CONFLICT,
+            TagFault::TooMany { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        },
         FilesError::Parts(fault) => match fault {
             PartsFault::Unknown => StatusCode::NOT_FOUND,
             PartsFault::Exists => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,5 +1,6 @@
 //! Tickets: a caller's permission for one purpose, for programs that cannot send credentials.
 
+use crate::clock::Timestamp;
 use crate::identity::Caller;
 use crate::identity::Identity;
 use crate::identity::error::IdentityError;
@@ -9,11 +10,16 @@ use crate::store::metadata::accounts::ReadChangedAt;
 use crate::store::metadata::accounts::tickets::CreateTicket;
 use crate::store::metadata::accounts::tickets::TakeTicket;
 use crate::store::metadata::accounts::tickets::TicketKind;
+use crate::store::metadata::accounts::tokens::FindTokenEnd;
 use crate::store::metadata::records::NodeId;
 
-/// What of an account must stay as it is for somebody to stay signed in.
+/// What of an account must stay as it is for somebody to stay signed in, and until when they may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing(i64);
+pub struct Standing {
+    changed_at: Timestamp,
+    /// When the app token ends that they came with.
+    until: Option<Timestamp>,
+}
 
 impl Identity {
     /// Gives out a ticket of a caller; it ends after `valid_seconds`.
@@ -76,6 +82,22 @@ impl Identity {
     /// Returns what must stay as it is for a caller to stay signed in; `None`: it may not sign in any more.
     pub async fn standing(&self, caller: &Caller) -> Result<Option<Standing>, IdentityError> {
         let changed = self.store.read(ReadChangedAt(vec![caller.user])).await?;
-        Ok(changed.first().map(|(_, at)| Standing(at.0)))
+        let Some((_, changed_at)) = changed.first().copied() else {
+            return Ok(None);
+        };
+        let until = match caller.token {
+            None => None,
+            Some(token) => match self.store.read(FindTokenEnd(token)).await? {
+                Some(until) => until,
+                None => return Ok(None),
+            },
+        };
+        let standing = Standing { changed_at, until };
+        Ok(Some(standing).filter(|standing| !self.is_over(standing)))
+    }
+
+    /// Returns whether the app token that somebody came with has ended by itself.
+    pub fn is_over(&self, standing: &Standing) -> bool {
+        standing.until.is_some_and(|at| at <= self.clock.now())
     }
 }

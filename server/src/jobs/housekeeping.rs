@@ -11,6 +11,9 @@ use crate::clock::Timestamp;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::accounts::FinishPurge;
 use crate::store::metadata::accounts::ListPurgeable;
+use crate::store::metadata::ended_locks::EndLocks;
+use crate::store::metadata::ended_locks::SLICE_LOCKS;
+use crate::store::metadata::ended_locks::SpacesWithEndedLocks;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::DropTombs;
 use crate::store::metadata::history::PurgeSpace;
@@ -23,7 +26,6 @@ use crate::store::metadata::history::SpacesWithHistory;
 use crate::store::metadata::history::SpacesWithTombs;
 use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::history::WriteSetting;
-use crate::store::metadata::locks::SweepLocks;
 use crate::store::metadata::parts::SweepParts;
 use crate::store::metadata::records::SpaceId;
 
@@ -90,12 +92,25 @@ impl Housekeeping {
         self.relieve_pressure().await?;
         self.drop_tombs().await?;
         self.sweep_parts().await?;
-        self.metadata
-            .write_in_background(SweepLocks {
-                now: self.clock.now(),
-            })
-            .await?;
-        Ok(())
+        self.end_locks().await
+    }
+
+    /// Ends the locks whose time is over, so that clients see it; without any it only reads.
+    pub async fn end_locks(&self) -> StoreResult<()> {
+        loop {
+            let now = self.clock.now();
+            let spaces = self.metadata.read(SpacesWithEndedLocks { now }).await?;
+            if spaces.is_empty() {
+                return Ok(());
+            }
+            for space in spaces {
+                let mut ended = SLICE_LOCKS;
+                while ended == SLICE_LOCKS {
+                    let end = EndLocks { space, now };
+                    ended = self.metadata.write_in_background(end).await?;
+                }
+            }
+        }
     }
 
     fn days_ago(&self, days: i64) -> Timestamp {

@@ -149,6 +149,11 @@ impl Maintenance {
         Ok(self.housekeeping.run().await?)
     }
 
+    /// Ends the locks whose time is over.
+    pub async fn end_locks(&self) -> Result<(), JobFault> {
+        Ok(self.housekeeping.end_locks().await?)
+    }
+
     /// Deletes the bytes that nothing names any more; `now` counts every grace as over.
     ///
     /// What time ends comes first, because it takes names away.

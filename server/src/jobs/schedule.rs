@@ -47,6 +47,8 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 const ASK_FOR_TURN_EVERY: Duration = Duration::from_secs(3);
 /// How long after the start the first housekeeping waits.
 const HOUSEKEEPING_FIRST_SECONDS: i64 = 30;
+/// How often locks are looked for whose time is over: as long may clients show them too long.
+const END_LOCKS_SECONDS: i64 = 30;
 /// How long after the start the first collection waits.
 const COLLECT_FIRST_SECONDS: i64 = 600;
 /// When every stored byte was last read by the schedule: the name of the setting.
@@ -126,6 +128,7 @@ impl Schedule {
         let periods = self.periods;
         spawn(Task::Pack(periods.pack_seconds));
         spawn(Task::Housekeeping(periods.housekeeping_seconds));
+        spawn(Task::EndLocks(END_LOCKS_SECONDS));
         spawn(Task::Collect(periods.collect_seconds));
         if let Some(seconds) = periods.verify_seconds {
             spawn(Task::Verify(seconds));
@@ -176,7 +179,7 @@ impl Schedule {
     async fn first_due(&self, task: Task) -> Timestamp {
         let now = self.clock.now();
         match task {
-            Task::Pack(seconds) => now.plus_seconds(seconds),
+            Task::Pack(seconds) | Task::EndLocks(seconds) => now.plus_seconds(seconds),
             Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
             Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
             Task::Mail => now,
@@ -202,6 +205,7 @@ impl Schedule {
                 self.identity.sweep_throttles().await?;
                 self.identity.sweep_sign_ins().await?;
             }
+            Task::EndLocks(_) => self.maintenance.end_locks().await?,
             Task::Collect(_) => {
                 let collected = self.maintenance.collect(false, &mut |_| {}).await?;
                 tracing::info!(?collected, "collected what nothing names any more");
@@ -232,6 +236,7 @@ impl Schedule {
 enum Task {
     Pack(i64),
     Housekeeping(i64),
+    EndLocks(i64),
     Collect(i64),
     Verify(i64),
     Mail,
@@ -242,6 +247,7 @@ impl Task {
         match self {
             Self::Pack(_) => "pack",
             Self::Housekeeping(_) => "housekeeping",
+            Self::EndLocks(_) => "end-locks",
             Self::Collect(_) => "collect",
             Self::Verify(_) => "verify",
             Self::Mail => "mail",
@@ -252,6 +258,7 @@ impl Task {
         match self {
             Self::Pack(seconds)
             | Self::Housekeeping(seconds)
+            | Self::EndLocks(seconds)
             | Self::Collect(seconds)
             | Self::Verify(seconds) => seconds,
             Self::Mail => MAIL_SECONDS,

@@ -69,6 +69,8 @@ pub(super) enum Trouble {
     StrangeForm,
     /// What the page is about is not there any more.
     Gone,
+    /// Nothing is there that this person may see.
+    NotThere,
     /// Accounts say no.
     Admin(AdminError),
 }
@@ -127,6 +129,14 @@ impl Nextcloud {
                 browser.say(
                     "Il a expiré ou il a déjà servi. Recommencez depuis votre appareil.",
                     "It has expired or was used already. Start again from your device.",
+                ),
+            ),
+            Trouble::NotThere => (
+                StatusCode::NOT_FOUND,
+                browser.say("Il n’y a rien ici", "There is nothing here"),
+                browser.say(
+                    "Ce fichier a été supprimé, ou il n’est pas partagé avec vous.",
+                    "This file was deleted, or it is not shared with you.",
                 ),
             ),
             Trouble::Admin(error) => {

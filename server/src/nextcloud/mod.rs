@@ -14,6 +14,7 @@ mod ocs;
 mod people;
 mod picture;
 mod previews;
+mod private_link;
 mod push;
 mod query;
 mod shares;
@@ -138,7 +139,9 @@ impl Nextcloud {
 
     /// Returns whether a path (without `/index.php`) belongs here.
     pub fn owns(path: &str) -> bool {
-        const PLACES: [&str; 9] = [
+        const PLACES: [&str; 11] = [
+            previews::OF_TRASH,
+            previews::OF_VERSIONS,
             "/status.php",
             "/push/ws",
             "/apps/notify_push/pre_auth",
@@ -149,7 +152,8 @@ impl Nextcloud {
             "/.well-known/webdav",
             "/.well-known/caldav",
         ];
-        const BELOW: [&str; 10] = [
+        const BELOW: [&str; 11] = [
+            private_link::PRIVATE,
             "/core/preview",
             previews::THUMBNAIL,
             previews::DIRECT,
@@ -198,11 +202,12 @@ impl Nextcloud {
                 return self.show_avatar(&visit, name, size).await;
             }
             ["core", "preview" | "preview.png"]
+            | ["apps", "files_trashbin" | "files_versions", "preview"]
             | ["apps", "files", "api", "v1", "thumbnail", ..] => {
                 return self.serve_preview(&visit).await;
             }
             ["remote.php", "direct", ticket] => return self.serve_link(&visit, ticket).await,
-            ["login" | "logout" | "settings" | "core", ..] => {
+            ["login" | "logout" | "settings" | "core" | "f", ..] => {
                 return (self.serve_browser(visit, &words).await, None);
             }
             _ => nothing(),
@@ -280,6 +285,7 @@ impl Nextcloud {
             ("GET" | "POST", ["login", "v2", "flow", token]) => self.consent(browser, token).await,
             ("GET" | "POST", ["login", "flow"]) => self.consent_v1(browser).await,
             ("GET" | "POST", ["settings", "devices"]) => self.devices(browser).await,
+            ("GET", ["f", number]) => self.lead_to_node(browser, number).await,
             ("POST", ["core", "wipe", "check"]) => self.check_wipe(browser).await,
             ("POST", ["core", "wipe", "success"]) => self.note_wiped(browser).await,
             (_, ["login" | "logout"] | ["login", "v2" | "flow"] | ["login", "v2", "poll"]) => {
@@ -479,7 +485,7 @@ impl Nextcloud {
         }
         let device = device_flow::device_of(headers);
         let password = self.new_app_password(&caller.name, &device).await?;
-        Ok(json!({"apppassword": password}).into())
+        Ok(Data::secret(json!({"apppassword": password})))
     }
 
     /// Ends the app password with which the caller came.

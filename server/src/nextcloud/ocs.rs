@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::http::body::Body;
 use crate::http::body::empty;
 use crate::http::body::full;
+use crate::http::compress::may_compress;
 use crate::http::escape::push_escaped;
 use crate::http::language::Language;
 use crate::identity::error::AdminError;
@@ -86,14 +87,26 @@ pub(super) struct Data {
     value: Value,
     /// Whether a client may ask again only for what is new (`ETag`, RFC 9110 section 8.8.3).
     is_tagged: bool,
+    /// Whether something in it opens something to whoever knows it.
+    is_secret: bool,
 }
 
 impl Data {
+    /// An answer with something in it that opens something: its length must tell nothing of it.
+    pub(super) fn secret(value: Value) -> Self {
+        Self {
+            value,
+            is_tagged: false,
+            is_secret: true,
+        }
+    }
+
     /// An answer that is the same until something changes.
     pub(super) fn tagged(value: Value) -> Self {
         Self {
             value,
             is_tagged: true,
+            is_secret: false,
         }
     }
 }
@@ -103,6 +116,7 @@ impl From<Value> for Data {
         Self {
             value,
             is_tagged: false,
+            is_secret: false,
         }
     }
 }
@@ -240,7 +254,14 @@ pub(super) fn respond(
     answer: Result<Data, OcsError>,
 ) -> Response<Body> {
     match answer {
-        Ok(data) => succeed(clothes, headers, &data),
+        Ok(data) => {
+            let mut response = succeed(clothes, headers, &data);
+            // No form and no picture of a foreign page can send this header.
+            if !data.is_secret && headers.contains_key("ocs-apirequest") {
+                may_compress(&mut response);
+            }
+            response
+        }
         Err(error) => fail(clothes, &error),
     }
 }

@@ -39,7 +39,9 @@ use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::Dialect;
 use crate::nextcloud::ocs::OcsError;
 use crate::nextcloud::query::Query;
+use crate::previews::Fit;
 use crate::previews::Preview;
+use crate::previews::Shape;
 
 /// Where a link is asked for, below the addresses of OCS.
 const GIVE_LINK: &str = "/apps/dav/api/v1/direct";
@@ -49,7 +51,11 @@ pub(crate) const DIRECT: &str = "/remote.php/direct/";
 const BY_NUMBER: &str = "/core/preview";
 /// Previews by path, with the sides in front of it.
 pub(crate) const THUMBNAIL: &str = "/apps/files/api/v1/thumbnail/";
-/// The longest side when a client names none.
+/// Previews of what lies in the trash.
+pub(crate) const OF_TRASH: &str = "/apps/files_trashbin/preview";
+/// Previews of former versions.
+pub(crate) const OF_VERSIONS: &str = "/apps/files_versions/preview";
+/// The sides when a client names none.
 const SIDE_DEFAULT: u32 = 32;
 /// The longest form that asks for a link, in bytes.
 const FORM_BYTES_MAX: usize = 4 << 10;
@@ -58,6 +64,10 @@ const FORM_BYTES_MAX: usize = 4 << 10;
 enum Named {
     Number(NodeId),
     Path(NodePath),
+    /// In the trash.
+    Deleted(NodeId),
+    /// A former version of the file at a path.
+    Version(NodePath, i64),
 }
 
 /// Returns whether a path is where links are asked for.
@@ -73,24 +83,42 @@ fn node_number(text: &str) -> Option<NodeId> {
     digits.parse().ok().map(NodeId)
 }
 
-/// Understands which file's preview is asked for, and how large.
-fn asked(visit: &Visit) -> Option<(Named, u32)> {
+/// Understands which file's preview is asked for, and what it shall look like.
+fn asked(visit: &Visit) -> Option<(Named, Shape)> {
     let number = |text: &str| text.parse::<u32>().ok();
     if let Some(rest) = visit.path.strip_prefix(THUMBNAIL) {
         let mut parts = rest.splitn(3, '/');
         let (x, y) = (number(parts.next()?)?, number(parts.next()?)?);
         let path = percent_decode_str(parts.next()?).decode_utf8().ok()?;
-        return Some((Named::Path(path_of(&path)?), x.max(y)));
+        return Some((Named::Path(path_of(&path)?), Shape::new(x, y, Fit::Middle)));
     }
     let query = Query::parse(visit.request.uri().query().unwrap_or_default());
-    let side = |name: &str| query.get(name).and_then(number);
-    let side = side("x").max(side("y")).unwrap_or(SIDE_DEFAULT);
-    let named = if visit.path == BY_NUMBER {
-        Named::Number(node_number(query.get("fileId")?)?)
-    } else {
-        Named::Path(path_of(query.get("file")?)?)
+    let number_in = |name: &str| node_number(query.get(name)?);
+    let named = match visit.path.as_str() {
+        BY_NUMBER => Named::Number(number_in("fileId")?),
+        OF_TRASH => Named::Deleted(number_in("fileId")?),
+        OF_VERSIONS => Named::Version(path_of(query.get("file")?)?, number_in("version")?.0),
+        _ => Named::Path(path_of(query.get("file")?)?),
     };
-    Some((named, side))
+    Some((named, shape_of(&query)))
+}
+
+/// Returns the shape that a query asks for: `x` and `y`; with `a` the whole picture, within these sides or, with
+/// `mode=cover`, so large that it reaches both; without it, its middle in their proportion.
+fn shape_of(query: &Query) -> Shape {
+    let side = |name: &str| query.get(name)?.parse().ok().filter(|side| *side > 0);
+    let (x, y) = (side("x"), side("y"));
+    let width = x.or(y).unwrap_or(SIDE_DEFAULT);
+    let height = y.or(x).unwrap_or(SIDE_DEFAULT);
+    let is_whole = query
+        .get("a")
+        .is_some_and(|a| !["", "0", "false"].contains(&a));
+    let fit = match (is_whole, query.get("mode")) {
+        (true, Some("cover")) => Fit::Cover,
+        (true, _) => Fit::Within,
+        (false, _) => Fit::Middle,
+    };
+    Shape::new(width, height, fit)
 }
 
 fn path_of(text: &str) -> Option<NodePath> {
@@ -102,6 +130,11 @@ impl Nextcloud {
         let path = match named {
             Named::Path(path) => path,
             Named::Number(node) => self.files.path_of(caller, node).await?,
+            Named::Deleted(node) => return self.files.open_deleted_number(caller, node).await,
+            Named::Version(path, number) => {
+                let file = self.files.find(caller, &path).await?;
+                return self.files.open_version(caller, file.id, number).await;
+            }
         };
         self.files.download(caller, &path).await
     }
@@ -116,11 +149,11 @@ impl Nextcloud {
         if !is_reading(visit) {
             return (bare(StatusCode::METHOD_NOT_ALLOWED), Some(caller));
         }
-        let Some((named, side)) = asked(visit) else {
+        let Some((named, shape)) = asked(visit) else {
             return (bare(StatusCode::BAD_REQUEST), Some(caller));
         };
         let response = match self.open_named(&caller, named).await {
-            Ok(file) => match self.previews.find(file, side).await {
+            Ok(file) => match self.previews.find(file, shape).await {
                 Some(preview) => show(visit, preview),
                 None => nothing(),
             },
@@ -182,7 +215,7 @@ impl Nextcloud {
         );
         let ticket = issued.await?;
         let url = format!("{base_url}{DIRECT}{}", ticket.reveal());
-        Ok(json!({"url": url}).into())
+        Ok(Data::secret(json!({"url": url})))
     }
 
     /// Answers whoever comes with a link.

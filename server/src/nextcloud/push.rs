@@ -245,6 +245,9 @@ impl Push {
                     (heard_at, pinged) = (Instant::now(), 0);
                 }
                 _ = look.tick() => {
+                    if self.identity.is_over(&standing) {
+                        return Some(CloseCode::Policy);
+                    }
                     if accounts != self.identity.account_changes() {
                         accounts = self.identity.account_changes();
                         match self.identity.standing(caller).await {

@@ -23,6 +23,7 @@ use crate::nextcloud::browser::see_other;
 use crate::nextcloud::device_flow::FLOW;
 use crate::nextcloud::device_flow::FLOW_V1;
 use crate::nextcloud::devices::DEVICES;
+use crate::nextcloud::private_link::is_private_link;
 
 /// The longest address that is followed, in bytes.
 const NEXT_BYTES_MAX: usize = 300;
@@ -34,6 +35,7 @@ fn next_of(text: Option<&str>) -> &str {
     let is_ours = |text: &&str| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         *text == FLOW_V1
+            || is_private_link(text)
             || text
                 .strip_prefix(FLOW)
                 .is_some_and(|token| !token.is_empty() && token.bytes().all(is_plain))
@@ -215,12 +217,20 @@ mod tests {
 
     #[test]
     fn only_our_own_pages_are_followed() {
-        for ours in ["/login/v2/flow/Ab-_9", "/login/flow", "/settings/devices"] {
+        for ours in [
+            "/login/v2/flow/Ab-_9",
+            "/login/flow",
+            "/settings/devices",
+            "/f/42",
+        ] {
             assert_eq!(next_of(Some(ours)), ours);
         }
         for other in [
             "",
             "//evil.example",
+            "/f/",
+            "/f/4x",
+            "/f//evil.example",
             "https://evil.example",
             "/login/v2/flow/",
             "/login/v2/flow/../../x",

@@ -25,6 +25,7 @@ use std::time::SystemTime;
 
 use crate::clock::Clock;
 use crate::previews::kinds::Kind;
+use crate::previews::shape::Shape;
 
 /// What is kept of a content that has no preview.
 const NONE: &[u8] = b"none";
@@ -40,23 +41,23 @@ const NOTE_AFTER: Duration = Duration::from_hours(1);
 pub(super) struct Key {
     content: [u8; 32],
     kind: Kind,
-    side: u32,
+    shape: Shape,
 }
 
 impl Key {
-    /// Names the preview of a content with this longest side.
-    pub(super) fn new(content: &[u8; 32], kind: Kind, side: u32) -> Self {
+    /// Names the preview of a content in this shape.
+    pub(super) fn new(content: &[u8; 32], kind: Kind, shape: Shape) -> Self {
         Self {
             content: *content,
             kind,
-            side,
+            shape,
         }
     }
 
-    /// Names the preview of another size.
-    pub(super) fn with_side(&self, side: u32) -> Self {
+    /// Names the preview from which all others of the content are made.
+    pub(super) fn largest(&self) -> Self {
         Self {
-            side,
+            shape: Shape::largest(),
             ..self.clone()
         }
     }
@@ -65,15 +66,15 @@ impl Key {
         self.kind
     }
 
-    pub(super) fn side(&self) -> u32 {
-        self.side
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Returns it in letters that may stand in a file name and an ETag.
     pub(super) fn text(&self) -> String {
         // The mark names chunks of the store; nobody outside needs to learn it.
         let mark = blake3::hash(&self.content).to_hex();
-        format!("{mark:.40}-{}-{}", self.kind.letter(), self.side)
+        format!("{mark:.40}-{}-{}", self.kind.letter(), self.shape)
     }
 }
 
@@ -302,9 +303,14 @@ fn note_use(path: &Path, now: SystemTime) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::previews::shape::Fit;
 
     fn key(number: u8) -> Key {
-        Key::new(&[number; 32], Kind::Picture, 64)
+        Key::new(
+            &[number; 32],
+            Kind::Picture,
+            Shape::new(64, 64, Fit::Within),
+        )
     }
 
     fn picture(length: usize) -> Vec<u8> {

@@ -28,8 +28,10 @@ use seccompiler::TargetArch;
 
 /// Address space of a worker, in bytes: a large picture twice, and what allocators reserve.
 const MEMORY_BYTES: u64 = 3 << 30;
-/// Seconds of a core that a worker may use.
+/// Seconds of a core that a worker may use; then it is told by a signal that says so.
 const CORE_SECONDS: u64 = 20;
+/// Seconds of a core after which one that does not hear is killed.
+const CORE_SECONDS_MAX: u64 = 25;
 /// Folders that foreign programs read: themselves, their libraries, fonts.
 const SYSTEM_FOLDERS: [&str; 9] = [
     "/usr",
@@ -62,9 +64,14 @@ pub(super) fn limit() -> Result<(), Unconfined> {
         (Resource::Nofile, 64),
     ];
     for (resource, most) in limits {
+        let maximum = if resource == Resource::Cpu {
+            CORE_SECONDS_MAX
+        } else {
+            most
+        };
         let limit = Rlimit {
             current: Some(most),
-            maximum: Some(most),
+            maximum: Some(maximum),
         };
         setrlimit(resource, limit).map_err(unconfined)?;
     }

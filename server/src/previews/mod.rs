@@ -13,13 +13,17 @@
 //!
 //! # What surprises
 //!
-//! Clients ask for dozens of sizes. Sides are rounded up to a power of two, and smaller pictures are made
-//! from the largest one, so that a photograph is decoded once.
+//! Clients ask for dozens of sizes. Few are made ([`Shape`]), all from the largest one, so that a photograph is decoded once.
+//!
+//! That a content has no preview is remembered where that was found out about the content: it is no picture, or it
+//! costs too much. A worker that was killed, did not begin, or was late on a busy machine says nothing of it; then it is
+//! tried again when somebody asks, after a minute, four, sixteen, …
 
 mod cache;
 mod confine;
 mod kinds;
 mod run;
+mod shape;
 pub mod worker;
 
 use std::collections::HashMap;
@@ -38,6 +42,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::files::Download;
 use crate::previews::cache::Cache;
 use crate::previews::cache::Found;
@@ -46,15 +51,17 @@ use crate::previews::run::Fault;
 use crate::previews::run::Runner;
 
 pub use crate::previews::kinds::Kinds;
+pub use crate::previews::shape::Fit;
+pub use crate::previews::shape::Shape;
 
-/// The longest side of the largest preview.
-const SIDE_MAX: u32 = 1_024;
-/// The longest side of the smallest preview.
-const SIDE_MIN: u32 = 64;
 /// Previews that wait to be made, for each that is being made.
 const WAITING_FOR_EACH: usize = 64;
-/// How long a file is left alone whose preview could not be made for no fault of its own.
-const LEFT_ALONE: Duration = Duration::from_mins(10);
+/// How long a file is left alone whose preview could not be made for no fault of its own, in seconds.
+const LEFT_ALONE_SECONDS: i64 = 60;
+/// After each further time it is left alone so many times longer.
+const LEFT_ALONE_LONGER: i64 = 4;
+/// And never longer than this, in seconds.
+const LEFT_ALONE_SECONDS_MAX: i64 = 24 * 3_600;
 /// So many of them are remembered.
 const LEFT_ALONE_MAX: u64 = 10_000;
 
@@ -98,7 +105,15 @@ pub struct Previews {
     wait_timeout: Duration,
     source_bytes_max: u64,
     running: Mutex<HashMap<Key, watch::Receiver<()>>>,
-    left_alone: Memory<Key, ()>,
+    left_alone: Memory<Key, LeftAlone>,
+    clock: Clock,
+}
+
+/// A content that is not tried again yet, by the name of its largest preview.
+#[derive(Debug, Clone, Copy)]
+struct LeftAlone {
+    until: Timestamp,
+    seconds: i64,
 }
 
 impl Previews {
@@ -109,7 +124,7 @@ impl Previews {
         } else {
             Kinds::find()
         };
-        let cache = Cache::open(settings.folder, settings.cache_bytes, clock)?;
+        let cache = Cache::open(settings.folder, settings.cache_bytes, clock.clone())?;
         let runner = Runner {
             work_folder: cache.work_folder(),
             kinds: kinds.clone(),
@@ -125,10 +140,8 @@ impl Previews {
             wait_timeout: settings.wait_timeout,
             source_bytes_max: settings.source_bytes_max,
             running: Mutex::default(),
-            left_alone: Memory::builder()
-                .max_capacity(LEFT_ALONE_MAX)
-                .time_to_live(LEFT_ALONE)
-                .build(),
+            left_alone: Memory::new(LEFT_ALONE_MAX),
+            clock,
         })
     }
 
@@ -137,23 +150,22 @@ impl Previews {
         &self.kinds
     }
 
-    /// Returns the preview of an opened file whose sides are at least `side`, or as large as the file's own.
+    /// Returns the preview of an opened file in a shape, or smaller where the file's own sides are.
     ///
     /// `None`: it has none, or none yet.
-    pub async fn find(self: &Arc<Self>, file: Download, side: u32) -> Option<Preview> {
+    pub async fn find(self: &Arc<Self>, file: Download, shape: Shape) -> Option<Preview> {
         let kind = self.kinds.of(&file.node.name)?;
         let bytes = file.node.size_bytes;
         if bytes == 0 || bytes > self.source_bytes_max {
             return None;
         }
-        let side = side.clamp(SIDE_MIN, SIDE_MAX).next_power_of_two();
-        let key = Key::new(&file.content_mark(), kind, side);
+        let key = Key::new(&file.content_mark(), kind, shape);
         match self.look(&key).await {
             Found::Picture(bytes) => return preview(&key, bytes),
             Found::HasNone => return None,
             Found::Nothing => {}
         }
-        if self.left_alone.contains_key(&key) {
+        if self.is_left_alone(&key) {
             return None;
         }
         let mut made = Arc::clone(self).begin(key.clone(), file)?;
@@ -163,6 +175,23 @@ impl Previews {
             Found::Picture(bytes) => preview(&key, bytes),
             Found::HasNone | Found::Nothing => None,
         }
+    }
+
+    fn is_left_alone(&self, key: &Key) -> bool {
+        let left = self.left_alone.get(&key.largest());
+        left.is_some_and(|left| self.clock.now() < left.until)
+    }
+
+    /// Leaves a content alone for a while, longer than the last time.
+    fn leave_alone(&self, key: &Key) {
+        let largest = key.largest();
+        let seconds = match self.left_alone.get(&largest) {
+            Some(left) => (left.seconds * LEFT_ALONE_LONGER).min(LEFT_ALONE_SECONDS_MAX),
+            None => LEFT_ALONE_SECONDS,
+        };
+        let until = self.clock.now().plus_seconds(seconds);
+        self.left_alone
+            .insert(largest, LeftAlone { until, seconds });
     }
 
     async fn look(self: &Arc<Self>, key: &Key) -> Found {
@@ -210,12 +239,12 @@ impl Previews {
 
     /// Makes a preview from the file, or from the largest preview where that is there.
     async fn make(self: &Arc<Self>, key: &Key, file: Download) -> Result<(), Fault> {
-        let largest = key.with_side(SIDE_MAX);
+        let largest = key.largest();
         let picture = match self.look(&largest).await {
             Found::Picture(bytes) => bytes,
             Found::HasNone => return Err(Fault::Undecodable),
             Found::Nothing => {
-                let made = self.runner.make_from_file(key.kind(), file, SIDE_MAX).await;
+                let made = self.runner.make_from_file(key.kind(), file).await;
                 if matches!(made, Err(Fault::Undecodable)) {
                     self.keep(&largest, None).await;
                 }
@@ -225,7 +254,7 @@ impl Previews {
             }
         };
         if *key != largest {
-            let smaller = self.runner.make_smaller(picture, key.side()).await?;
+            let smaller = self.runner.make_smaller(picture, key.shape()).await?;
             self.keep(key, Some(smaller)).await;
         }
         Ok(())
@@ -245,14 +274,17 @@ impl Work {
             return;
         };
         let outcome = match self.previews.make(&self.key, file).await {
-            Ok(()) => "made",
+            Ok(()) => {
+                self.previews.left_alone.invalidate(&self.key.largest());
+                "made"
+            }
             Err(Fault::Undecodable) => {
                 self.previews.keep(&self.key, None).await;
                 "undecodable"
             }
             Err(fault) => {
                 tracing::info!(%fault, "a preview could not be made");
-                self.previews.left_alone.insert(self.key.clone(), ());
+                self.previews.leave_alone(&self.key);
                 "failed"
             }
         };

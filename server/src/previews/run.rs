@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,10 +19,18 @@ use crate::previews::cache::PICTURE_BYTES_MAX;
 use crate::previews::cache::media_type_of;
 use crate::previews::kinds::Kind;
 use crate::previews::kinds::Kinds;
+use crate::previews::shape::SIDE_MAX;
+use crate::previews::shape::Shape;
 use crate::previews::worker::UNCONFINED;
+use crate::previews::worker::UNDECODABLE;
 
 /// This program, also when its file has been replaced.
 const PROGRAM: &str = "/proc/self/exe";
+
+/// From this code on, ffmpeg names what the system refused: 256 less its number.
+const FFMPEG_SYSTEM: i32 = 200;
+/// The code of a file whose values make no sense (`EINVAL`).
+const FFMPEG_NO_SENSE: i32 = 256 - libc::EINVAL;
 
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]
@@ -62,18 +71,18 @@ impl Drop for Temporary {
 }
 
 impl Runner {
-    /// Makes the preview of a file.
+    /// Makes the largest preview of a file.
     pub(super) async fn make_from_file(
         &self,
         kind: Kind,
         file: Download,
-        side: u32,
     ) -> Result<Vec<u8>, Fault> {
+        let shape = Shape::largest();
         let source = self.copy(file).await?;
         let program = match kind {
             Kind::Picture => {
                 let input = File::open(&source.0)?;
-                return self.make_picture(Stdio::from(input), None, side).await;
+                return self.make_picture(Stdio::from(input), None, shape).await;
             }
             Kind::Pdf => ("pdf", &self.kinds.pdftoppm),
             Kind::Film => ("film", &self.kinds.ffmpeg),
@@ -82,27 +91,34 @@ impl Runner {
             return Err(Fault::Undecodable);
         };
         let mut command = worker(word);
-        command.arg(program).arg(&source.0).arg(side.to_string());
-        let picture = self.run(command.stdin(Stdio::null()), None).await?;
+        let side = SIDE_MAX.to_string();
+        command.arg(program).arg(&source.0).arg(side);
+        let picture = self.run(command.stdin(Stdio::null()), None, kind).await?;
         // What it made out of somebody's bytes is somebody's bytes still.
-        self.make_smaller(picture, side).await
+        self.make_smaller(picture, shape).await
     }
 
     /// Makes a smaller picture of a picture.
-    pub(super) async fn make_smaller(&self, picture: Vec<u8>, side: u32) -> Result<Vec<u8>, Fault> {
-        self.make_picture(Stdio::piped(), Some(picture), side).await
+    pub(super) async fn make_smaller(
+        &self,
+        picture: Vec<u8>,
+        shape: Shape,
+    ) -> Result<Vec<u8>, Fault> {
+        self.make_picture(Stdio::piped(), Some(picture), shape)
+            .await
     }
 
     async fn make_picture(
         &self,
         input: Stdio,
         bytes: Option<Vec<u8>>,
-        side: u32,
+        shape: Shape,
     ) -> Result<Vec<u8>, Fault> {
         let mut command = worker("picture");
-        command.arg(side.to_string());
+        let Shape { width, height, fit } = shape;
+        command.args([width.to_string(), height.to_string(), fit.to_string()]);
         command.arg(self.pixels_max.to_string());
-        self.run(command.stdin(input), bytes).await
+        self.run(command.stdin(input), bytes, Kind::Picture).await
     }
 
     /// Copies a file to where a worker can read it.
@@ -121,23 +137,52 @@ impl Runner {
     }
 
     /// Runs a worker to its end, or ends it.
-    async fn run(&self, command: &mut Command, input: Option<Vec<u8>>) -> Result<Vec<u8>, Fault> {
+    async fn run(
+        &self,
+        command: &mut Command,
+        input: Option<Vec<u8>>,
+        kind: Kind,
+    ) -> Result<Vec<u8>, Fault> {
         let mut child = command.spawn()?;
         let ended = timeout(self.timeout, converse(&mut child, input)).await;
         let Ok(ended) = ended else {
             child.kill().await?;
             return Err(Fault::Late);
         };
-        let (output, code) = ended?;
-        match code {
-            Ok(0) if media_type_of(&output).is_some() => Ok(output),
-            Ok(code) if code == i32::from(UNCONFINED) => {
-                Err(Fault::Worker("no confinement".into()))
-            }
-            // The worker has a code for it; a foreign program says by any other code that it does not understand the file.
-            Ok(_) => Err(Fault::Undecodable),
-            Err(how) => Err(Fault::Worker(how)),
+        let (output, end) = ended?;
+        match end {
+            End::Code(0) if media_type_of(&output).is_some() => Ok(output),
+            End::Code(code) if is_about_the_file(kind, code) => Err(Fault::Undecodable),
+            // It had all the seconds of a core that a preview may cost.
+            End::Signal(libc::SIGXCPU) | End::TooMuch => Err(Fault::Undecodable),
+            End::Code(code) => Err(Fault::Worker(format!("code {code}"))),
+            End::Signal(signal) => Err(Fault::Worker(format!("signal {signal}"))),
         }
+    }
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Code(i32),
+    Signal(i32),
+    /// It said more than any preview does.
+    TooMuch,
+}
+
+/// Returns whether a program's code says that it does not understand the file; else it could not work.
+fn is_about_the_file(kind: Kind, code: i32) -> bool {
+    // Our own part, before it becomes another program; 127: the system could not begin it.
+    if code == i32::from(UNCONFINED) || code == 127 {
+        return false;
+    }
+    match kind {
+        // 101: the decoder has met what it does not expect.
+        Kind::Picture => [0, 101, i32::from(UNDECODABLE)].contains(&code),
+        // pdftoppm: 1, it cannot be opened; 3, it forbids to be read.
+        Kind::Pdf => [0, 1, 3].contains(&code),
+        // ffmpeg: what the system refuses is a small negative number; 234 of them, that a value makes no sense, is the file's.
+        Kind::Film => code < FFMPEG_SYSTEM || code == FFMPEG_NO_SENSE,
     }
 }
 
@@ -154,10 +199,7 @@ fn worker(word: &str) -> Command {
 }
 
 /// Gives a worker its input, takes its output, and waits for its end.
-async fn converse(
-    child: &mut Child,
-    input: Option<Vec<u8>>,
-) -> io::Result<(Vec<u8>, Result<i32, String>)> {
+async fn converse(child: &mut Child, input: Option<Vec<u8>>) -> io::Result<(Vec<u8>, End)> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let give = async {
         if let (Some(mut stdin), Some(input)) = (stdin, input) {
@@ -177,9 +219,38 @@ async fn converse(
     let output = output?;
     if output.len() as u64 > PICTURE_BYTES_MAX {
         child.kill().await?;
-        return Ok((Vec::new(), Err("too much output".to_owned())));
+        return Ok((Vec::new(), End::TooMuch));
     }
     let status = child.wait().await?;
-    let code = status.code().ok_or_else(|| status.to_string());
-    Ok((output, code))
+    let end = match status.code() {
+        Some(code) => End::Code(code),
+        None => End::Signal(status.signal().unwrap_or_default()),
+    };
+    Ok((output, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_program_says_of_the_file_is_remembered() {
+        for (kind, of_the_file, of_the_machine) in [
+            (Kind::Picture, &[0, 65, 101][..], &[1, 70, 127][..]),
+            (Kind::Pdf, &[0, 1, 3], &[2, 70, 99, 127]),
+            // No memory, no permission, no descriptor left; seccomp.
+            (
+                Kind::Film,
+                &[0, 1, 8, 183, 234],
+                &[70, 127, 232, 243, 244, 255],
+            ),
+        ] {
+            for code in of_the_file {
+                assert!(is_about_the_file(kind, *code), "{kind:?} {code}");
+            }
+            for code in of_the_machine {
+                assert!(!is_about_the_file(kind, *code), "{kind:?} {code}");
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The process that looks at somebody's bytes: this program again, confined.
 //!
 //! ```text
-//! nuage-server preview-worker picture SIDE PIXELS   a picture on stdin → a smaller one on stdout
+//! nuage-server preview-worker picture WIDTH HEIGHT FIT PIXELS   a picture on stdin → a smaller one on stdout
 //! nuage-server preview-worker pdf|film PROGRAM FILE SIDE   becomes that program, which writes a picture to stdout
 //! ```
 //!
@@ -23,11 +23,13 @@ use image::ImageFormat;
 use image::ImageReader;
 use image::Limits;
 use image::codecs::jpeg::JpegEncoder;
+use image::metadata::Orientation;
 
 use crate::previews::confine::limit;
 use crate::previews::confine::no_network;
 use crate::previews::confine::only_compute;
 use crate::previews::confine::only_files;
+use crate::previews::shape::Shape;
 
 /// How a worker ends that was given no picture.
 pub const UNDECODABLE: u8 = 65;
@@ -45,8 +47,8 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,
 pub enum Task {
     /// Makes a picture smaller.
     Picture {
-        /// The longest side of what it becomes.
-        side: u32,
+        /// What it becomes.
+        shape: Shape,
         /// The most pixels that it may have.
         pixels_max: u64,
     },
@@ -70,7 +72,7 @@ pub struct Foreign {
 /// Does a task, confined; to be the only thing that its process does.
 pub fn work(task: &Task) -> ExitCode {
     let done = match task {
-        Task::Picture { side, pixels_max } => make_smaller(*side, *pixels_max),
+        Task::Picture { shape, pixels_max } => make_smaller(*shape, *pixels_max),
         Task::Pdf(foreign) => {
             let side = foreign.side.to_string();
             let mut words = vec![
@@ -145,7 +147,7 @@ fn input_of(file: &Path) -> PathBuf {
     std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
-fn make_smaller(side: u32, pixels_max: u64) -> Result<(), u8> {
+fn make_smaller(shape: Shape, pixels_max: u64) -> Result<(), u8> {
     limit().map_err(|_unconfined| UNCONFINED)?;
     let mut bytes = Vec::new();
     let mut input = io::stdin().lock();
@@ -154,7 +156,7 @@ fn make_smaller(side: u32, pixels_max: u64) -> Result<(), u8> {
         .map_err(|_unread| UNCONFINED)?;
     only_files(None).map_err(|_unconfined| UNCONFINED)?;
     only_compute().map_err(|_unconfined| UNCONFINED)?;
-    let picture = smaller(&bytes, side, pixels_max).map_err(|_fault| UNDECODABLE)?;
+    let picture = smaller(&bytes, shape, pixels_max).map_err(|_fault| UNDECODABLE)?;
     let mut output = io::stdout().lock();
     let written = output.write_all(&picture).and_then(|()| output.flush());
     written.map_err(|_unwritten| UNCONFINED)
@@ -171,8 +173,8 @@ enum PictureFault {
     TooLarge,
 }
 
-/// Returns a picture whose longest side is at most `side`, upright, as JPEG, or as PNG where it is transparent.
-fn smaller(bytes: &[u8], side: u32, pixels_max: u64) -> Result<Vec<u8>, PictureFault> {
+/// Returns a picture in its shape, upright, as JPEG, or as PNG where it is transparent.
+fn smaller(bytes: &[u8], shape: Shape, pixels_max: u64) -> Result<Vec<u8>, PictureFault> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODER_BYTES_MAX);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
@@ -184,9 +186,19 @@ fn smaller(bytes: &[u8], side: u32, pixels_max: u64) -> Result<Vec<u8>, PictureF
     }
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
-    if width > side || height > side {
-        picture = picture.thumbnail(side, side);
-    }
+    let is_on_its_side = matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    );
+    let shape = if is_on_its_side {
+        shape.turned()
+    } else {
+        shape
+    };
+    picture = shape.of(picture);
     picture.apply_orientation(orientation);
     let mut encoded = Vec::new();
     if picture.color().has_alpha() {

@@ -1,7 +1,10 @@
 //! Locks as people make them in sync clients, without WebDAV's bodies.
 
+use std::time::Duration;
+
 use nuage_tests::TestServer;
 use nuage_tests::user::User;
+use nuage_tests::wait::wait_until;
 
 const NC: &str = "{http://nextcloud.org/ns}";
 
@@ -124,5 +127,39 @@ fn a_lock_of_webdav_shows_as_one_by_token() {
     by_hand(&alice, "LOCK", "/a", "0").expect(200);
     let token = alice.locked("/a", "Second-600");
     alice.put("/a", "2").token(&token).send().expect(204);
+    server.assert_clean();
+}
+
+#[test]
+fn a_lock_whose_time_is_over_is_seen_like_one_that_was_ended() {
+    let server = TestServer::start();
+    let alice = server.user("alice").at_remote_php();
+    for folder in ["/d/e", "/other"] {
+        alice.folders(folder);
+    }
+    alice.put("/d/e/a", "1").send().expect(201);
+    let unlocked = alice.locked("/d/e/a", "Second-600");
+    alice.unlock("/d/e/a", &unlocked).send().expect(204);
+    alice.locked("/d/e/a", "Second-600");
+    let etags = || ["/", "/d", "/d/e", "/other", "/d/e/a"].map(|path| alice.etag_of(path));
+    let locked = etags();
+    server.data.advance(300);
+    nuage_tests::wait::pause(Duration::from_secs(3));
+    assert_eq!(etags(), locked, "a lock that holds changes nothing");
+
+    server.data.advance(301);
+    assert_eq!(lock_of(&alice, "/d/e/a").0.as_deref(), Some(""));
+    wait_until("the folders above show it", Duration::from_secs(30), || {
+        alice.etag_of("/") != locked[0]
+    });
+    let ended = etags();
+    assert_ne!(ended[1], locked[1]);
+    assert_ne!(ended[2], locked[2]);
+    assert_eq!(ended[3..], locked[3..], "nothing else has changed");
+    // It is said once.
+    server.data.advance(100);
+    nuage_tests::wait::pause(Duration::from_secs(3));
+    assert_eq!(etags(), ended);
+    server.data.command(&["check"]).ok();
     server.assert_clean();
 }

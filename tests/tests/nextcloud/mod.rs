@@ -2,8 +2,10 @@
 
 mod devices;
 mod direct;
+mod errors;
 mod favorites;
 mod locks;
+mod methods;
 mod ocs;
 mod pages;
 mod people;

@@ -242,7 +242,7 @@ fn every_address_leads_to_the_preview_and_only_for_those_who_may_read() {
     ] {
         assert_eq!(first.header(name), Some(value));
     }
-    let target = format!("/core/preview?fileId={number}&x=64");
+    let target = format!("/core/preview?fileId={number}&x=64&a=1");
     let again = alice
         .raw("GET", &target)
         .if_none_match(first.header("etag").unwrap());
@@ -333,7 +333,7 @@ fn is_server_of(pid: &str, folder: &str) -> bool {
 #[test]
 fn a_worker_that_hangs_or_dies_harms_nobody() {
     let mut server = TestServer::with(&[
-        ("NUAGE_PREVIEWS__WORK_SECONDS", "2"),
+        ("NUAGE_PREVIEWS__WORK_SECONDS", "4"),
         ("NUAGE_PREVIEWS__WAIT_SECONDS", "1"),
         ("NUAGE_PREVIEWS__AT_ONCE", "1"),
     ]);
@@ -347,9 +347,10 @@ fn a_worker_that_hangs_or_dies_harms_nobody() {
             .send()
             .expect(201);
         let asking = alice.clone();
+        let asked_path = path.clone();
         let asked = std::thread::spawn(move || {
             let began = Instant::now();
-            preview(&asking, &path, 64).expect(404);
+            preview(&asking, &asked_path, 64).expect(404);
             began.elapsed()
         });
         wait_until("a worker runs", Duration::from_secs(10), || {
@@ -357,11 +358,26 @@ fn a_worker_that_hangs_or_dies_harms_nobody() {
             found.iter().any(|pid| kill_process(*pid, signal).is_ok())
         });
         let took = asked.join().unwrap();
-        assert!(took < Duration::from_secs(4), "{took:?}");
+        assert!(took < Duration::from_secs(6), "{took:?}");
         wait_until("it is gone", Duration::from_secs(10), || {
             workers(&server).is_empty()
         });
     }
+    // It says nothing of the file: after a minute it is tried again, and not before.
+    let failed = || server.metric("nuage_previews_total", "outcome=\"failed\"");
+    let tried = failed();
+    assert!((tried - 2.0).abs() < 0.5, "{tried}");
+    for path in ["/0.png", "/1.png"] {
+        preview(&alice, path, 64).expect(404);
+        preview(&alice, path, 512).expect(404);
+    }
+    pause(Duration::from_millis(300));
+    assert!(workers(&server).is_empty());
+    server.data.advance(61);
+    for path in ["/0.png", "/1.png"] {
+        made(&alice, path, 64);
+    }
+    assert!((failed() - tried).abs() < 0.5);
     // The place is free again.
     let small = encoded(&picture(100, 100), ImageFormat::Png);
     alice.put("/small.png", small).send().expect(201);
@@ -416,4 +432,139 @@ fn where_there_are_none_nobody_is_asked_to_make_one() {
         .send()
         .expect(201);
     preview(&alice, "/a.png", 64).expect(404);
+}
+
+#[test]
+fn a_preview_shows_the_whole_or_the_middle_as_it_is_asked() {
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    let wide = encoded(&picture(1_600, 400), ImageFormat::Jpeg);
+    alice.put("/a.jpg", wide).send().expect(201);
+    alice.put("/t.jpg", turned_jpeg()).send().expect(201);
+    made(&alice, "/a.jpg", 64);
+    made(&alice, "/t.jpg", 64);
+    let (wide, turned) = (number_of(&alice, "/a.jpg"), number_of(&alice, "/t.jpg"));
+    let ask = |target: String| {
+        let answer = alice.raw("GET", &target).send().expect(200);
+        let small = decoded(&answer);
+        ((small.width(), small.height()), answer.etag())
+    };
+    let mut tags = Vec::new();
+    for (query, sides) in [
+        ("x=256&y=256&a=1", (256, 64)),
+        ("x=256&y=256&a=1&mode=fill", (256, 64)),
+        ("x=256&y=256&a=true&mode=cover", (1_024, 256)),
+        ("x=256&y=256&a=0", (256, 256)),
+        ("x=256&y=256&a=false&mode=cover", (256, 256)),
+        ("x=256&y=256", (256, 256)),
+        ("x=256&y=128", (256, 128)),
+        // It is never made larger: of 400 pixels in height, the largest preview keeps 256.
+        ("x=512&y=1024", (128, 256)),
+    ] {
+        let (found, tag) = ask(format!("/index.php/core/preview?fileId={wide}&{query}"));
+        assert_eq!(found, sides, "{query}");
+        tags.push(tag);
+    }
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 5, "each shape has its own ETag");
+    // 200 wide and 400 high, upright.
+    let (sides, _) = ask(format!("/core/preview?fileId={turned}&x=256&y=128"));
+    assert_eq!(sides, (200, 100));
+    let (sides, _) = ask("/apps/files/api/v1/thumbnail/64/64/a.jpg".to_owned());
+    assert_eq!(sides, (64, 64));
+
+    // The middle is the middle: red on its left, blue on its right.
+    let target = format!("/core/preview?fileId={wide}&x=256&y=256&a=0");
+    let middle = decoded(&alice.raw("GET", &target).send().expect(200)).to_rgb8();
+    let (left, right) = (middle.get_pixel(100, 128).0, middle.get_pixel(156, 128).0);
+    assert!(left[0] > 200 && right[2] > 200, "{left:?} {right:?}");
+}
+
+#[test]
+fn what_lies_in_the_trash_and_what_was_before_have_previews_for_their_owner() {
+    let server = TestServer::start();
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let png = |width, height| encoded(&picture(width, height), ImageFormat::Png);
+    alice.folders("/d/e");
+    alice
+        .put("/d/e/below.png", png(300, 100))
+        .send()
+        .expect(201);
+    alice.put("/top.png", png(100, 300)).send().expect(201);
+    alice.put("/kept.png", png(64, 64)).send().expect(201);
+    server.data.advance(10);
+    alice.put("/kept.png", png(128, 64)).send().expect(204);
+    let numbers =
+        ["/d/e/below.png", "/top.png", "/kept.png", "/d"].map(|path| number_of(&alice, path));
+    let [below, top, kept, folder] = &numbers;
+    alice.delete("/d").send().expect(204);
+    alice.delete("/top.png").send().expect(204);
+
+    let of_trash = |number: &str| {
+        format!("/index.php/apps/files_trashbin/preview?fileId={number}&x=64&y=64&a=1")
+    };
+    let find = |user: &User, target: &str| {
+        wait_until("there is a preview", Duration::from_secs(20), || {
+            user.raw("GET", target).send().status == 200
+        });
+        let small = decoded(&user.raw("GET", target).send());
+        (small.width(), small.height())
+    };
+    assert_eq!(find(&alice, &of_trash(top)), (21, 64));
+    assert_eq!(find(&alice, &of_trash(below)), (64, 21));
+    // Neither a folder, nor what is not deleted, nor somebody else's.
+    for number in [kept, folder, "999999"] {
+        let answer = alice.raw("GET", &of_trash(number)).send();
+        answer.expect(404);
+    }
+    bob.raw("GET", &of_trash(top)).send().expect(404);
+    let core = format!("/core/preview?fileId={top}&x=64&y=64");
+    alice.raw("GET", &core).send().expect(404);
+
+    let has_preview = "{http://nextcloud.org/ns}has-preview";
+    let asked = alice.raw("PROPFIND", "/remote.php/dav/trashbin/alice/trash/");
+    let body = "<d:propfind xmlns:d='DAV:' xmlns:nc='http://nextcloud.org/ns'><d:prop>\
+        <nc:has-preview/></d:prop></d:propfind>";
+    let listed = asked.header("Depth", "1").body(body).send().multistatus();
+    let told = |part: &str| {
+        let entry = listed
+            .entries
+            .iter()
+            .find(|entry| entry.href.contains(part));
+        entry.unwrap().text(has_preview).unwrap().to_owned()
+    };
+    assert_eq!(
+        (told("top.png"), told("/d.d")),
+        ("true".into(), "false".into())
+    );
+
+    let versions = format!("/remote.php/dav/versions/alice/versions/{kept}");
+    let listed = alice.raw("PROPFIND", &versions).header("Depth", "1");
+    let listed = listed.body(body).send().multistatus();
+    let version = &listed.entries[1];
+    assert_eq!(version.text(has_preview), Some("true"));
+    let version = version.href.rsplit('/').next().unwrap();
+    for front in ["", "/index.php"] {
+        let target = format!(
+            "{front}/apps/files_versions/preview?file=/kept.png&version={version}&x=128&y=64&a=1"
+        );
+        assert_eq!(find(&alice, &target), (64, 64));
+        bob.raw("GET", &target).send().expect(404);
+    }
+    for (target, status) in [
+        (
+            "/apps/files_versions/preview?file=/kept.png&version=99999",
+            404,
+        ),
+        ("/apps/files_versions/preview?file=/none.png&version=1", 404),
+        ("/apps/files_versions/preview?file=/kept.png", 400),
+        ("/apps/files_trashbin/preview?x=64", 400),
+    ] {
+        assert_eq!(alice.raw("GET", target).send().status, status, "{target}");
+    }
+    // What was let go has none.
+    let trash = "/remote.php/dav/trashbin/alice/trash";
+    alice.raw("DELETE", trash).send().expect(204);
+    alice.raw("GET", &of_trash(top)).send().expect(404);
 }

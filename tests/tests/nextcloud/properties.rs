@@ -1,6 +1,9 @@
 //! What sync clients and phones are told about files and folders.
 
 use nuage_tests::TestServer;
+use nuage_tests::browser::Browser;
+use nuage_tests::browser::path_of;
+use nuage_tests::multistatus::Entry;
 use nuage_tests::server::DataFolder;
 use nuage_tests::shape::embedded_only;
 
@@ -179,4 +182,113 @@ fn a_restored_backup_tells_sync_clients_by_another_fingerprint() {
     assert_ne!(told, fingerprint(&second));
     first.restart();
     assert_eq!(fingerprint(&first), told);
+}
+
+#[test]
+fn folders_tell_how_many_they_hold_and_files_when_they_came() {
+    let server = TestServer::start();
+    let alice = server.user("alice").at_remote_php();
+    alice.folders("/a/x/deep");
+    alice.folders("/a/y");
+    alice
+        .put("/a/f", "1")
+        .header("X-OC-MTime", "1000000000")
+        .send()
+        .expect(201);
+    alice.put("/a/x/g", "2").send().expect(201);
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let names = [
+        "nc:contained-folder-count",
+        "nc:contained-file-count",
+        "nc:upload_time",
+    ];
+    let told = |entry: &Entry| {
+        let text = |name: &str| entry.text(&format!("{NC}{name}")).map(str::to_owned);
+        (
+            text("contained-folder-count"),
+            text("contained-file-count"),
+            text("upload_time"),
+        )
+    };
+    let counts =
+        |folders: u32, files: u32| (Some(folders.to_string()), Some(files.to_string()), None);
+
+    assert_eq!(told(&alice.properties("/a", &names)), counts(2, 1));
+    let listed = alice.propfind("/a", "1", &names).send().multistatus();
+    assert_eq!(told(listed.entry("/a/x/")), counts(1, 1));
+    assert_eq!(told(listed.entry("/a/y/")), counts(0, 0));
+    let (folders, files, uploaded) = told(listed.entry("/a/f"));
+    assert_eq!((folders, files), (None, None));
+    let uploaded: u64 = uploaded.unwrap().parse().unwrap();
+    assert!(uploaded.abs_diff(now) < 60, "{uploaded} is not about {now}");
+
+    server.data.advance(1_000);
+    alice.put("/a/f", "another").send().expect(204);
+    let (_, _, again) = told(&alice.properties("/a/f", &names));
+    let again: u64 = again.unwrap().parse().unwrap();
+    assert!((1_000..1_060).contains(&(again - uploaded)), "{again}");
+
+    let searched = "<d:searchrequest xmlns:d=\"DAV:\" xmlns:nc=\"http://nextcloud.org/ns\"><d:basicsearch>\
+        <d:select><d:prop><nc:contained-file-count/><nc:upload_time/></d:prop></d:select>\
+        <d:from><d:scope><d:href>/files/alice</d:href><d:depth>infinity</d:depth></d:scope></d:from>\
+        <d:where><d:eq><d:prop><d:displayname/></d:prop><d:literal>x</d:literal></d:eq></d:where>\
+        </d:basicsearch></d:searchrequest>";
+    let found = alice.raw("SEARCH", "/remote.php/dav/").body(searched);
+    let found = found.send().expect(207).multistatus();
+    let count = found
+        .entry("/a/x/")
+        .text(&format!("{NC}contained-file-count"));
+    assert_eq!(count, Some("1"));
+    server.assert_clean();
+}
+
+#[test]
+fn a_private_link_leads_whoever_may_see_the_node_to_it_and_nobody_else() {
+    let server = TestServer::start();
+    let alice = server.user("alice").at_remote_php();
+    let bob = server.user("bob");
+    alice.folders("/Été & co");
+    alice.put("/Été & co/plan.txt", "x").send().expect(201);
+    let link_to = |path: &str| {
+        let entry = alice.properties(path, &["oc:privatelink", "oc:fileid"]);
+        let link = entry.text(&format!("{OC}privatelink")).unwrap().to_owned();
+        let number = entry.text(&format!("{OC}fileid")).unwrap();
+        assert_eq!(link, format!("http://nuage.test/f/{number}"));
+        path_of(&link)
+    };
+    let (file, folder) = (link_to("/Été & co/plan.txt"), link_to("/Été & co"));
+    let place = "http://nuage.test/remote.php/dav/files/alice/%C3%89t%C3%A9%20%26%20co/";
+
+    let mut browser = Browser::new(&server);
+    let page = browser.visit(&file).expect(200);
+    assert!(page.text().contains("name=\"password\""), "{page}");
+    let signed_in = browser.submit(&page, &[("user", "alice"), ("password", &alice.secret)]);
+    let next = signed_in.expect(303).header("location").unwrap().to_owned();
+    assert_eq!(next, file);
+    let led = |browser: &mut Browser, link: &str| {
+        let answer = browser.open(link).expect(303);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        answer.header("location").unwrap().to_owned()
+    };
+    assert_eq!(led(&mut browser, &file), format!("{place}plan.txt"));
+    assert_eq!(led(&mut browser, &format!("/index.php{folder}")), place);
+    alice
+        .mv("/Été & co/plan.txt", "/Été & co/now.txt")
+        .send()
+        .expect(201);
+    assert_eq!(led(&mut browser, &file), format!("{place}now.txt"));
+
+    let mut other = Browser::new(&server);
+    let page = other.visit("/f/99999999").expect(200);
+    let unknown = other.sign_in(&page, "bob", &bob.secret).expect(404);
+    let foreign = other.open(&file).expect(404);
+    assert_eq!(foreign.text(), unknown.text());
+    assert!(!foreign.text().contains("now.txt"));
+    for odd in ["/f/", "/f/x", "/f/1x", "/f/-1", "/f/99999999999999999999"] {
+        other.open(odd).expect(404);
+    }
+    alice.delete("/Été & co/now.txt").send().expect(204);
+    assert_eq!(browser.open(&file).expect(404).text(), unknown.text());
+    server.assert_clean();
 }

@@ -178,6 +178,33 @@ fn a_revoked_app_password_ends_its_channel() {
 }
 
 #[test]
+fn an_app_password_that_expires_ends_its_channel() {
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    let device = server.token(&alice, &["--expires", "1d"]);
+    let ticket = device
+        .raw("POST", "/apps/notify_push/pre_auth")
+        .send()
+        .expect(200)
+        .text();
+    let mut by_password = Listener::of(&server, &device);
+    let mut by_ticket = Listener::open(&server, "", &ticket);
+    assert_eq!(by_ticket.next().as_deref(), Some("authenticated"));
+    let mut owner = Listener::of(&server, &alice);
+    server.data.advance(86_000);
+    alice.put("/a", "1").send().expect(201);
+    for listener in [&mut by_password, &mut by_ticket, &mut owner] {
+        assert_eq!(listener.next().as_deref(), Some("notify_file"));
+    }
+    server.data.advance(500);
+    assert_eq!(by_password.next(), None);
+    assert_eq!(by_ticket.next(), None);
+    device.get("/").send().expect(401);
+    alice.put("/a", "2").send().expect(204);
+    assert_eq!(owner.next().as_deref(), Some("notify_file"));
+}
+
+#[test]
 fn what_is_no_websocket_or_says_too_much_is_refused() {
     let mut server = TestServer::with(&[("NUAGE_PUSH__PER_PERSON_MAX", "2")]);
     let alice = server.user("alice");

@@ -192,7 +192,7 @@ impl From<ChunkError> for StoreError {
             ChunkError::Store(error) => error,
             ChunkError::DiskFull => Self::DiskFull,
             ChunkError::Closed => Self::Closed,
-            ChunkError::Unavailable(what) => Self::Unavailable(what),
+            ChunkError::Unavailable(what) => Self::BytesUnavailable(what),
             other => Self::Database(other.to_string()),
         }
     }

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::details::AskedDetails;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::locks::LockRow;
 use crate::store::metadata::locks::SpaceLocks;
@@ -144,6 +145,7 @@ impl Operation for OpenListing {
             now: self.now,
         };
         let marks = ask_marks(tx, &node, self.wants).await?;
+        let details = AskedDetails::of(tx, node.id, self.wants).await?;
         let page = if self.with_children && node.is_folder() {
             Some(next.ask_page(tx).await?)
         } else {
@@ -155,7 +157,7 @@ impl Operation for OpenListing {
             deep_locks: locks.iter().filter(|(_, lock)| lock.deep).map(at).collect(),
             ..next
         };
-        let entry = Entry {
+        let mut entry = Entry {
             checksum: tx.answer_one(checksum).await?.flatten(),
             properties: tx.answer(properties).await?,
             locks: locks.iter().map(at).collect(),
@@ -163,6 +165,7 @@ impl Operation for OpenListing {
             tags: tx.answer(marks.tags).await?,
             ..Entry::bare(node)
         };
+        details.answer(tx, self.wants).await?.put_to(&mut entry);
         let page = match page {
             Some(asked) => next.answer_page(tx, asked, &space_locks).await?,
             None => Vec::new(),
@@ -241,17 +244,20 @@ pub(crate) async fn complete<T: Tx>(
             Asked::nothing()
         };
         let marks = ask_marks(tx, &node, wants).await?;
-        asked.push((node, checksum, properties, marks));
+        let details = AskedDetails::of(tx, node.id, wants).await?;
+        asked.push((node, checksum, properties, marks, details));
     }
     let mut entries = Vec::with_capacity(asked.len());
-    for (node, checksum, properties, marks) in asked {
-        entries.push(Entry {
+    for (node, checksum, properties, marks, details) in asked {
+        let mut entry = Entry {
             checksum: tx.answer_one(checksum).await?.flatten(),
             properties: tx.answer(properties).await?,
             is_favorite: tx.answer_one(marks.favorite).await?.is_some(),
             tags: tx.answer(marks.tags).await?,
             ..Entry::bare(node)
-        });
+        };
+        details.answer(tx, wants).await?.put_to(&mut entry);
+        entries.push(entry);
     }
     Ok(entries)
 }
@@ -318,11 +324,18 @@ struct AskedPage {
     properties: Asked<(i64, Property)>,
     favorites: Asked<i64>,
     tags: Asked<(i64, String)>,
+    details: AskedDetails,
 }
 
 impl ListChildren {
     async fn ask_page<T: Tx>(&self, tx: &mut T) -> StoreResult<AskedPage> {
+        let page = [
+            self.folder.0.into(),
+            self.after.0.into(),
+            signed(PAGE_NODES as u64).into(),
+        ];
         Ok(AskedPage {
+            details: AskedDetails::of_page(tx, &page, self.wants).await?,
             entries: self.ask_nodes(tx).await?,
             properties: if self.wants.properties {
                 self.ask_properties(tx).await?
@@ -382,7 +395,9 @@ impl ListChildren {
         for (node, tag) in tx.answer(asked.tags).await? {
             tags.entry(node).or_default().push(tag);
         }
+        let mut details = asked.details.answer(tx, self.wants).await?;
         for entry in &mut entries {
+            details.put_to(entry);
             entry.properties = properties.remove(&entry.node.id.0).unwrap_or_default();
             entry.is_favorite = favorites.contains(&entry.node.id.0);
             entry.tags = tags.remove(&entry.node.id.0).unwrap_or_default();

@@ -29,6 +29,7 @@ use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
 use crate::store::metadata::copy::Copy;
+use crate::store::metadata::deleted::FindDeletedFile;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -47,6 +48,7 @@ use crate::store::metadata::precondition::EtagList;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::ContentBody;
+use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Lock;
 use crate::store::metadata::records::NewContent;
@@ -416,6 +418,8 @@ async fn a_request_waits_for_the_database_once_or_twice() {
                 favorites_of: Some(UserId(1)),
                 tags: true,
                 share_kinds: true,
+                uploaded: true,
+                children: true,
             },
             with_children: true,
             now: f.change(0).now,
@@ -434,6 +438,81 @@ async fn a_request_waits_for_the_database_once_or_twice() {
         }
     }
     f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_deleted_file_is_found_by_its_number_until_it_is_let_go() {
+    let f = Fixture::new().await;
+    f.mkdir("d").await.unwrap();
+    let below = f.put("d/below", "1").await.unwrap().node.id;
+    let top = f.put("top", "22").await.unwrap().node.id;
+    let find = async |node: NodeId| {
+        let space = f.space;
+        let found = f.store.read(FindDeletedFile { space, node }).await.unwrap();
+        found.map(|(node, content)| (node.name, content.size_bytes))
+    };
+    assert_eq!(find(top).await, None, "it is not deleted");
+    for name in ["d", "top"] {
+        let delete = Delete {
+            change: f.change(1),
+            path: path(name),
+            for_good: false,
+            precondition: Precondition::default(),
+        };
+        f.store.write(delete).await.unwrap();
+    }
+    assert_eq!(find(top).await, Some(("top".to_owned(), 2)));
+    assert_eq!(find(below).await, Some(("below".to_owned(), 1)));
+    let elsewhere = FindDeletedFile {
+        space: SpaceId(f.space.0 + 1),
+        node: top,
+    };
+    assert!(f.store.read(elsewhere).await.unwrap().is_none());
+    let discard = DiscardTrash {
+        space: f.space,
+        only: Some(top),
+    };
+    f.store.write(discard).await.unwrap();
+    assert_eq!(find(top).await, None);
+}
+
+#[tokio::test]
+async fn a_listing_counts_children_and_tells_when_bytes_came_where_that_is_asked() {
+    let f = Fixture::new().await;
+    for folder in ["a", "a/x", "a/x/deep", "a/y", "b"] {
+        f.mkdir(folder).await.unwrap();
+    }
+    f.put("a/f", "1").await.unwrap();
+    f.put("a/x/g", "2").await.unwrap();
+    f.put("h", "3").await.unwrap();
+    let open = |children, uploaded| OpenListing {
+        root: f.space.into(),
+        path: path(""),
+        wants: ListingWants {
+            uploaded,
+            children,
+            ..ListingWants::default()
+        },
+        with_children: true,
+        now: f.change(0).now,
+        quota_default_bytes: None,
+    };
+    let found = f.store.read(open(true, true)).await.unwrap();
+    let held = |entry: &Entry| entry.children.map(|held| (held.folders, held.files));
+    assert_eq!(held(&found.entry), Some((2, 1)));
+    let named = |name: &str| {
+        let mut page = found.page.iter();
+        page.find(|entry| entry.node.name == name).unwrap()
+    };
+    assert_eq!(held(named("a")), Some((2, 1)), "not what is deeper");
+    assert_eq!(held(named("b")), Some((0, 0)));
+    assert_eq!(held(named("h")), None);
+    assert_eq!(named("h").uploaded_at, Some(f.change(0).now));
+    assert_eq!(named("a").uploaded_at, None);
+
+    let found = f.store.read(open(false, false)).await.unwrap();
+    assert!(found.page.iter().all(|entry| held(entry).is_none()));
+    assert!(found.page.iter().all(|entry| entry.uploaded_at.is_none()));
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ pub enum StoreError {
     /// The database cannot be reached now, or is too busy; nothing happened, asking again may help.
     #[error("the metadata database is not available: {0}")]
     Unavailable(String),
+    /// The database answers, but the store of the bytes cannot be reached now, or is too busy; nothing happened.
+    #[error("the chunk store is not available: {0}")]
+    BytesUnavailable(String),
     /// The write belongs to work that another process has taken over.
     #[error("another server has taken this work over")]
     Superseded,

@@ -9,8 +9,8 @@
 //! * A lock past its end does not exist, whether or not its row was swept.
 //! * A token counts only in requests of the person who holds the lock.
 //! * A lock by hand stops everybody but its owner, who needs no token.
-//! * A new or ended lock changes the ETags of the folders above, so that clients look again; the
-//!   node's own ETag and times stay.
+//! * A new or ended lock changes the ETags of the folders above, so that clients look again (one whose time is over, soon
+//!   after: `ended_locks`); the node's own ETag and times stay.
 
 use std::collections::HashMap;
 
@@ -869,21 +869,5 @@ impl Operation for CoveringLocks {
             .iter()
             .map(|(index, lock)| lock.at(found.path_at(&self.path, *index)))
             .collect())
-    }
-}
-
-/// Deletes the rows of locks that ended; returns how many.
-#[derive(Debug)]
-pub struct SweepLocks {
-    /// The moment.
-    pub now: Timestamp,
-}
-
-impl Operation for SweepLocks {
-    type Output = u64;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
-        tx.execute("DELETE FROM lock WHERE until <= $1", &[self.now.0.into()])
-            .await
     }
 }

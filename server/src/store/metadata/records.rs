@@ -331,6 +331,19 @@ pub struct ListingWants {
     pub tags: bool,
     /// How the caller shared them.
     pub share_kinds: bool,
+    /// When the bytes of files came.
+    pub uploaded: bool,
+    /// How many children folders have.
+    pub children: bool,
+}
+
+/// What a folder holds itself, not what is below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Children {
+    /// Folders.
+    pub folders: u64,
+    /// Files.
+    pub files: u64,
 }
 
 /// A node with what a listing brings.
@@ -354,6 +367,10 @@ pub struct Entry {
     pub mounts_mark: Option<u64>,
     /// How the caller shared it, by the numbers of the OCS sharing API, if wanted.
     pub share_kinds: Vec<u8>,
+    /// Files: when its bytes came, if wanted.
+    pub uploaded_at: Option<Timestamp>,
+    /// Folders: what it holds, if wanted.
+    pub children: Option<Children>,
 }
 
 impl Entry {
@@ -366,6 +383,8 @@ impl Entry {
             locks: Vec::new(),
             is_favorite: false,
             tags: Vec::new(),
+            uploaded_at: None,
+            children: None,
             mount: None,
             mounts_mark: None,
             share_kinds: Vec::new(),

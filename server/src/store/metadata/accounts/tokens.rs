@@ -145,6 +145,24 @@ impl Operation for FindToken {
     }
 }
 
+/// Finds when a token ends by itself that was not ended.
+#[derive(Debug, Clone, Copy)]
+pub struct FindTokenEnd(pub TokenId);
+
+impl Operation for FindTokenEnd {
+    /// `None`: there is no such token, or it was ended; within, `None`: it never ends by itself.
+    type Output = Option<Option<Timestamp>>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<Option<Timestamp>>> {
+        tx.row(
+            "SELECT expires_at FROM token WHERE id = $1 AND revoked_at IS NULL",
+            &[self.0.0.into()],
+            |row| Ok(row.opt_int(0)?.map(Timestamp)),
+        )
+        .await
+    }
+}
+
 /// Lists the tokens of an account in the order of their creation.
 #[derive(Debug, Clone)]
 pub struct ListTokens {

@@ -463,6 +463,8 @@ async fn what_was_found_is_described_as_a_listing_would() {
 
     let full = describe(ListingWants {
         share_kinds: true,
+        uploaded: true,
+        children: true,
         properties: true,
         locks: false,
         checksums: true,
