@@ -31,7 +31,7 @@ fn unpacked(answer: &Answer) -> Vec<u8> {
     let mut whole = Vec::new();
     GzDecoder::new(answer.body.as_slice())
         .read_to_end(&mut whole)
-        .expect("it is whole gzip");
+        .unwrap();
     whole
 }
 

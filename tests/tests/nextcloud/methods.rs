@@ -64,16 +64,16 @@ fn an_area_serves_what_it_names_and_names_what_it_serves() {
         let allowed = |answer: &Answer| answer.header("allow").map(str::to_owned);
         let named = alice.raw("OPTIONS", &target).send().expect(200);
         let named = allowed(&named).unwrap();
-        let served: Vec<&str> = named.split(", ").collect();
+        let methods: Vec<&str> = named.split(", ").collect();
         for method in EACH {
             let answer = alice.raw(method, &target).send();
             assert!(answer.status < 500, "{answer}");
             let is_served = answer.status != 405;
             // Where nothing is, nothing below it tells what it would serve.
-            if answer.status == 404 && !served.contains(&method) {
+            if answer.status == 404 && !methods.contains(&method) {
                 continue;
             }
-            assert_eq!(is_served, served.contains(&method), "{named}: {answer}");
+            assert_eq!(is_served, methods.contains(&method), "{named}: {answer}");
             if !is_served {
                 assert_eq!(allowed(&answer), Some(named.clone()), "{answer}");
             }
