@@ -38,6 +38,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         text: include_str!("../../../migrations/0002_clients.sql"),
         oldest: 1,
     },
+    Migration {
+        text: include_str!("../../../migrations/0004_directory.sql"),
+        oldest: 1,
+    },
 ];
 
 /// Returns the oldest version whose program can work on a database of this program's version.

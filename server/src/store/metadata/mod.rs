@@ -19,6 +19,13 @@ mod conformance_on_sqlite;
 pub mod contents;
 pub mod copy;
 pub mod dialect;
+#[cfg(test)]
+#[path = "directory_conformance.rs"]
+mod directory_on_postgres;
+#[cfg(test)]
+#[expect(clippy::duplicate_mod, reason = "one suite, run on each engine")]
+#[path = "directory_conformance.rs"]
+mod directory_on_sqlite;
 pub mod error;
 pub mod feed;
 pub mod history;
