@@ -25,6 +25,7 @@ use crate::app::secret::known_secret;
 use crate::clock::Clock;
 use crate::config::ChunksPlace;
 use crate::config::MetadataPlace;
+use crate::config::PeopleSearch;
 use crate::config::Settings;
 use crate::config::Words;
 use crate::dav::Dav;
@@ -34,6 +35,8 @@ use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
 use crate::identity::SessionLife;
+use crate::identity::directory::DirectorySettings;
+use crate::identity::directory::Findable;
 use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::housekeeping::Retention;
 use crate::jobs::maintenance::Maintenance;
@@ -217,7 +220,8 @@ impl Ground {
             clock.clone(),
             &secret.derive(TOKEN_CONTEXT),
         )
-        .with_session_life(session_life(settings));
+        .with_session_life(session_life(settings))
+        .with_directory(directory_settings(settings));
         Ok(Self {
             folder,
             metadata,
@@ -476,6 +480,20 @@ fn session_life(settings: &Settings) -> SessionLife {
     SessionLife {
         idle_seconds: i64::from(session.idle_hours.get()) * 3_600,
         seconds_max: i64::from(session.days_max.get()) * 86_400,
+    }
+}
+
+fn directory_settings(settings: &Settings) -> DirectorySettings {
+    let people = &settings.people;
+    DirectorySettings {
+        findable: match people.search {
+            PeopleSearch::All => Findable::All,
+            PeopleSearch::Groups => Findable::OwnGroups,
+            PeopleSearch::Exact => Findable::Exact,
+            PeopleSearch::None => Findable::None,
+        },
+        characters_min: people.min_search_length.get() as usize,
+        results_max: people.max_results.get() as usize,
     }
 }
 

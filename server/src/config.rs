@@ -180,6 +180,7 @@ string_setting!(
     "a colour as six hexadecimal digits, such as \"#0b5cad\""
 );
 string_setting!(Words, "1 to 100 characters");
+string_setting!(PeopleSearch, "\"all\", \"groups\", \"exact\" or \"none\"");
 string_setting!(
     LogLevel,
     "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""
@@ -496,6 +497,44 @@ impl fmt::Display for LogFormat {
         f.write_str(match self {
             Self::Text => "text",
             Self::Json => "json",
+        })
+    }
+}
+
+/// Whom people find who look for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeopleSearch {
+    /// Everybody.
+    All,
+    /// People with whom they share a group.
+    Groups,
+    /// Whoever has exactly the name or address that was typed.
+    Exact,
+    /// Nobody.
+    None,
+}
+
+impl std::str::FromStr for PeopleSearch {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "all" => Ok(Self::All),
+            "groups" => Ok(Self::Groups),
+            "exact" => Ok(Self::Exact),
+            "none" => Ok(Self::None),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl fmt::Display for PeopleSearch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Groups => "groups",
+            Self::Exact => "exact",
+            Self::None => "none",
         })
     }
 }
@@ -864,6 +903,31 @@ section! {
 }
 
 section! {
+    /// Who finds whom, for instance to share something.
+    People {
+        /// `all`: everybody finds everybody and every group. `groups`: people with whom they share a group, and their own groups.
+        /// `exact`: whoever has exactly the name or address that was typed. `none`: nobody.
+        search: PeopleSearch = PeopleSearch::All,
+        /// Characters that somebody must type before more than exact names and addresses are found.
+        min_search_length: Number<1, 64> = Number::new(1),
+        /// The most people, and the most groups, in one answer.
+        max_results: Number<1, 1_000> = Number::new(50),
+    }
+}
+
+section! {
+    /// Folders and selections that are downloaded as one ZIP file.
+    Downloads {
+        /// Files and folders that one ZIP file may hold; more are refused.
+        archive_max_entries: Number<1, 100_000_000> = Number::new(200_000),
+        /// Bytes that the files of one ZIP file may have together.
+        archive_max_size: ByteSize = ByteSize::from_bytes(200_000_000_000),
+        /// ZIP files that one server makes at the same time; more are answered 503.
+        archives_at_once: Number<1, 10_000> = Number::new(64),
+    }
+}
+
+section! {
     /// How long somebody stays signed in with a browser.
     Session {
         /// Hours without a visit after which a browser is asked to sign in again.
@@ -950,6 +1014,10 @@ pub struct Settings {
     pub uploads: Uploads,
     /// `[theme]`
     pub theme: Theme,
+    /// `[people]`
+    pub people: People,
+    /// `[downloads]`
+    pub downloads: Downloads,
     /// `[session]`
     pub session: Session,
     /// `[history]`
@@ -1091,7 +1159,7 @@ impl Written {
 }
 
 /// The sections of the file, in the order in which they are printed.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 18] = [
     "http",
     "tls",
     "postgres",
@@ -1100,6 +1168,8 @@ const SECTIONS: [&str; 16] = [
     "limits",
     "nextcloud",
     "theme",
+    "people",
+    "downloads",
     "session",
     "previews",
     "push",
@@ -1158,6 +1228,8 @@ impl Settings {
             previews: Previews::take("previews", &mut written),
             uploads: Uploads::take("uploads", &mut written),
             theme: Theme::take("theme", &mut written),
+            people: People::take("people", &mut written),
+            downloads: Downloads::take("downloads", &mut written),
             session: Session::take("session", &mut written),
             history: History::take("history", &mut written),
             jobs: Jobs::take("jobs", &mut written),
@@ -1212,6 +1284,8 @@ impl Settings {
         self.previews.describe("previews", &mut all);
         self.uploads.describe("uploads", &mut all);
         self.theme.describe("theme", &mut all);
+        self.people.describe("people", &mut all);
+        self.downloads.describe("downloads", &mut all);
         self.session.describe("session", &mut all);
         self.history.describe("history", &mut all);
         self.jobs.describe("jobs", &mut all);

@@ -21,6 +21,7 @@
 //! a whole school may sit behind one. App tokens are not throttled: 160 random bits
 //! are not guessed. An address of mail may stand in place of the name. A disabled account answers like a wrong password.
 
+pub mod directory;
 pub mod error;
 pub mod names;
 pub mod secret;
@@ -45,6 +46,7 @@ use std::sync::atomic::AtomicI64;
 
 use crate::clock::Clock;
 use crate::identity::device_logins::DeviceLogins;
+use crate::identity::directory::DirectorySettings;
 use crate::identity::passwords::Passwords;
 use crate::identity::sessions::SessionKeys;
 use crate::identity::throttle::Throttle;
@@ -130,6 +132,7 @@ pub struct Identity {
     session_keys: SessionKeys,
     session_life: SessionLife,
     device_logins: DeviceLogins,
+    directory: DirectorySettings,
     /// The database's mark of other processes' writes, as last seen.
     seen_version: AtomicI64,
 }
@@ -149,6 +152,7 @@ impl Identity {
             session_keys: SessionKeys::new(installation_secret),
             session_life: SessionLife::default(),
             device_logins: DeviceLogins::new(installation_secret),
+            directory: DirectorySettings::default(),
             seen_version: AtomicI64::new(i64::MIN),
         }
     }

@@ -120,6 +120,7 @@ impl Schedule {
         };
         let periods = self.periods;
         spawn(Task::Pack(periods.pack_seconds));
+        spawn(Task::Names(periods.housekeeping_seconds));
         spawn(Task::Housekeeping(periods.housekeeping_seconds));
         spawn(Task::Collect(periods.collect_seconds));
         if let Some(seconds) = periods.verify_seconds {
@@ -169,6 +170,7 @@ impl Schedule {
         let now = self.clock.now();
         match task {
             Task::Pack(seconds) => now.plus_seconds(seconds),
+            Task::Names(_) => now,
             Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
             Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
             // It is far between, so restarts must not put it off for ever.
@@ -188,6 +190,7 @@ impl Schedule {
             Task::Pack(_) => {
                 self.maintenance.pack().await?;
             }
+            Task::Names(_) => self.identity.index_names().await?,
             Task::Housekeeping(_) => {
                 self.maintenance.housekeeping().await?;
                 self.identity.sweep_throttles().await?;
@@ -217,6 +220,7 @@ impl Schedule {
 #[derive(Debug, Clone, Copy)]
 enum Task {
     Pack(i64),
+    Names(i64),
     Housekeeping(i64),
     Collect(i64),
     Verify(i64),
@@ -226,6 +230,7 @@ impl Task {
     fn name(self) -> &'static str {
         match self {
             Self::Pack(_) => "pack",
+            Self::Names(_) => "names",
             Self::Housekeeping(_) => "housekeeping",
             Self::Collect(_) => "collect",
             Self::Verify(_) => "verify",
@@ -235,6 +240,7 @@ impl Task {
     fn period_seconds(self) -> i64 {
         match self {
             Self::Pack(seconds)
+            | Self::Names(seconds)
             | Self::Housekeeping(seconds)
             | Self::Collect(seconds)
             | Self::Verify(seconds) => seconds,

@@ -16,6 +16,7 @@ mod picture;
 mod previews;
 mod push;
 mod query;
+mod sharees;
 mod sign_in;
 mod wipe;
 
@@ -311,6 +312,7 @@ impl Nextcloud {
         let clothes = Clothes::of(dialect, &query, &parts.headers);
         let asked = OcsRequest {
             base_url: &visit.base_url,
+            path: &visit.path,
             client: visit.client,
             headers: &parts.headers,
             query: &query,
@@ -358,6 +360,8 @@ impl Nextcloud {
             Route::UnlockFile(number) => self.lock_file(caller, number, false).await,
             Route::SearchProviders => Ok(file_calls::search_providers()),
             Route::SearchFiles => self.search_files(caller, asked.query).await,
+            Route::Sharees => self.find_sharees(caller, asked).await,
+            Route::RecommendedSharees => self.recommend_sharees(caller, asked.query).await,
             Route::Nothing => Ok(Data::tagged(json!([]))),
         }
     }
@@ -380,6 +384,8 @@ enum Route<'a> {
     UnlockFile(&'a str),
     SearchProviders,
     SearchFiles,
+    Sharees,
+    RecommendedSharees,
     /// No application beside the files: an empty list.
     Nothing,
 }
@@ -408,6 +414,10 @@ impl<'a> Route<'a> {
             ("DELETE", ["apps", "files_lock", "lock", number]) => Some(Self::UnlockFile(number)),
             ("GET", ["search", "providers"]) => Some(Self::SearchProviders),
             ("GET", ["search", "providers", "files", "search"]) => Some(Self::SearchFiles),
+            ("GET", ["apps", "files_sharing", "api", "v1", "sharees"]) => Some(Self::Sharees),
+            ("GET", ["apps", "files_sharing", "api", "v1", "sharees_recommended"]) => {
+                Some(Self::RecommendedSharees)
+            }
             ("GET", ["core", "navigation", "apps"]) => Some(Self::Nothing),
             _ => None,
         }
@@ -440,6 +450,7 @@ impl Nextcloud {
 /// What end points of OCS look at.
 struct OcsRequest<'a> {
     base_url: &'a str,
+    path: &'a str,
     client: IpAddr,
     headers: &'a HeaderMap,
     query: &'a Query,

@@ -86,14 +86,24 @@ pub(super) struct Data {
     value: Value,
     /// Whether a client may ask again only for what is new (`ETag`, RFC 9110 section 8.8.3).
     is_tagged: bool,
+    /// Where the next page is (RFC 8288).
+    next: Option<String>,
 }
 
 impl Data {
     /// An answer that is the same until something changes.
     pub(super) fn tagged(value: Value) -> Self {
         Self {
-            value,
             is_tagged: true,
+            ..value.into()
+        }
+    }
+
+    /// The same, with the address of the next page.
+    pub(super) fn followed_by(self, address: &str) -> Self {
+        Self {
+            next: Some(format!("<{address}>; rel=\"next\"")),
+            ..self
         }
     }
 }
@@ -103,6 +113,7 @@ impl From<Value> for Data {
         Self {
             value,
             is_tagged: false,
+            next: None,
         }
     }
 }
@@ -246,7 +257,11 @@ fn succeed(clothes: Clothes, headers: &HeaderMap, data: &Data) -> Response<Body>
     }
     let text = wrap(clothes.form, &meta, &data.value);
     if !data.is_tagged {
-        return answer(clothes, StatusCode::OK, text);
+        let mut response = answer(clothes, StatusCode::OK, text);
+        if let Some(Ok(link)) = data.next.as_deref().map(HeaderValue::try_from) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        return response;
     }
     let hash = blake3::hash(text.as_bytes()).to_hex();
     let tag = format!("\"{}\"", hash.as_str().get(..32).unwrap_or_default());
