@@ -509,6 +509,7 @@ fn theme(settings: &Settings) -> Theme {
 
 fn files_settings(settings: &Settings) -> FilesSettings {
     let (limits, uploads) = (&settings.limits, &settings.uploads);
+    let downloads = &settings.downloads;
     FilesSettings {
         quota_default_bytes: quota_default_bytes(settings),
         lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
@@ -520,6 +521,9 @@ fn files_settings(settings: &Settings) -> FilesSettings {
         parts_abandoned_seconds: i64::from(uploads.abandoned_after_hours.get()) * 3_600,
         parts_max: u64::from(uploads.parts_max.get()),
         parted_uploads_max: u64::from(uploads.open_max.get()),
+        archive_members_max: u64::from(downloads.archive_max_entries.get()),
+        archive_bytes_max: downloads.archive_max_size.bytes(),
+        archives_max: downloads.archives_at_once.get() as usize,
     }
 }
 

@@ -20,6 +20,7 @@
 //! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
 mod answer;
+mod archive;
 mod areas;
 mod arrange;
 mod error;
@@ -50,6 +51,7 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use http::request::Parts;
 
 use crate::dav::error::DavError;
 use crate::dav::request::DavRequest;
@@ -133,7 +135,7 @@ impl Dav {
                     caller,
                     request,
                 };
-                self.answer(asked, &parts.headers, &mut body).await
+                self.answer(asked, &parts, &mut body).await
             }
             Err(fault) => Err(fault.into()),
         };
@@ -176,13 +178,14 @@ impl Dav {
     async fn answer(
         &self,
         asked: Asked,
-        headers: &HeaderMap,
+        parts: &Parts,
         body: &mut RequestBody,
     ) -> Result<Response<Body>, DavError> {
+        let headers = &parts.headers;
         match &asked.request.verb {
             Verb::Options => library::options(self, &asked).await,
-            Verb::Get => get::get(self, &asked, headers, false).await,
-            Verb::Head => get::get(self, &asked, headers, true).await,
+            Verb::Get => get::get(self, &asked, parts, false).await,
+            Verb::Head => get::get(self, &asked, parts, true).await,
             Verb::Put(head) => put::put(self, &asked, head, body).await,
             Verb::Recalculate(kind) => get::recalculate(self, &asked, *kind).await,
             Verb::Propfind(depth) => {

@@ -10,6 +10,7 @@
 //! * A change happens entirely, durably and before the answer, or not at all.
 //! * Nothing here knows a protocol.
 
+mod archive;
 mod arrange;
 mod browse;
 mod download;
@@ -36,6 +37,10 @@ use crate::store::chunks::ChunkStore;
 use crate::store::metadata::MetadataStore;
 
 pub use crate::clock::Timestamp;
+pub use crate::files::archive::Archive;
+pub use crate::files::archive::ArchiveRequest;
+pub use crate::files::archive::Member;
+pub use crate::files::archive::Missing;
 pub use crate::files::arrange::PropertyChange;
 pub use crate::files::browse::Listing;
 pub use crate::files::download::Download;
@@ -97,6 +102,12 @@ pub struct FilesSettings {
     pub parts_max: u64,
     /// Uploads in parts that a space may have in progress.
     pub parted_uploads_max: u64,
+    /// Files and folders of one archive.
+    pub archive_members_max: u64,
+    /// Bytes of the files of one archive.
+    pub archive_bytes_max: u64,
+    /// Archives that are made at the same time.
+    pub archives_max: usize,
 }
 
 impl Default for FilesSettings {
@@ -112,6 +123,9 @@ impl Default for FilesSettings {
             parts_abandoned_seconds: 7 * 86_400,
             parts_max: 10_000,
             parted_uploads_max: 1_000,
+            archive_members_max: 200_000,
+            archive_bytes_max: 200_000_000_000,
+            archives_max: 64,
         }
     }
 }
@@ -127,6 +141,8 @@ pub struct Files {
     prefixes: Arc<Prefixes>,
     /// Contents that are read again to compute their checksums, at the same time.
     rereads: Semaphore,
+    /// Archives that are being made.
+    archives: Arc<Semaphore>,
 }
 
 impl Files {
@@ -137,6 +153,7 @@ impl Files {
         clock: Clock,
         settings: FilesSettings,
     ) -> Self {
+        let archives = Arc::new(Semaphore::new(settings.archives_max));
         Self {
             metadata,
             chunks,
@@ -145,6 +162,7 @@ impl Files {
             reservations: Arc::default(),
             prefixes: Arc::default(),
             rereads: Semaphore::new(REREADS_MAX),
+            archives,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod activity;
 pub mod address;
+pub mod archive;
 pub mod authenticate;
 pub mod body;
 pub mod conditions;
@@ -19,3 +20,4 @@ pub mod session;
 pub mod status;
 pub mod tls;
 pub mod websocket;
+mod zip;
