@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn children_are_named_in_the_address_or_in_headers() {
-        let named = |query| {
+        let named = |query: &str| {
             let names = names(&HeaderMap::new(), Some(query)).ok()?;
             Some(
                 names

@@ -162,24 +162,23 @@ impl Writing {
                         return Err(ArchiveFault::Directory);
                     }
                 }
-                Phase::Content(content) => match content.next().await {
-                    Some(piece) => {
-                        let piece = piece?;
+                Phase::Content(content) => {
+                    if let Some(piece) = content.next().await.transpose()? {
                         self.zip.note(&piece);
                         self.put(piece);
-                    }
-                    None => {
+                    } else {
                         self.zip.end(&mut self.gathered)?;
                         self.phase = Phase::Members;
                     }
-                },
-                Phase::Members => match self.archive.next_member().await? {
-                    Some(member) => self.begin(member).await?,
-                    None => {
+                }
+                Phase::Members => {
+                    if let Some(member) = self.archive.next_member().await? {
+                        self.begin(member).await?;
+                    } else {
                         self.tell_missing();
                         self.phase = Phase::Directory;
                     }
-                },
+                }
             }
         }
     }
@@ -292,10 +291,13 @@ fn missing_text(missing: &Missing, language: Language) -> String {
     }
     let unnamed = missing.count - missing.names.len() as u64;
     if unnamed > 0 {
-        text.push_str(&match language {
-            Language::French => format!("… et {unnamed} autres\n"),
-            Language::English => format!("… and {unnamed} more\n"),
-        });
+        let (and, more) = match language {
+            Language::French => ("et", "autres"),
+            Language::English => ("and", "more"),
+        };
+        for part in ["… ", and, " ", &unnamed.to_string(), " ", more, "\n"] {
+            text.push_str(part);
+        }
     }
     text
 }

@@ -25,7 +25,7 @@ const END: u32 = 0x0605_4b50;
 const FOLLOWED: u16 = 1 << 3;
 const UTF8: u16 = 1 << 11;
 /// Made by version 4.5, on Unix.
-const MADE_BY: u16 = (3 << 8) | 45;
+const MADE_BY: u16 = 3 * 256 + 45;
 const NEEDS_FOLDERS: u16 = 20;
 const NEEDS_64: u16 = 45;
 /// What stands in place of a number of 32 bits that has 64 elsewhere.
@@ -39,6 +39,8 @@ const PROGRAM_MODE: u32 = 0o100_755 << 16;
 const FOLDER_MODE: u32 = (0o040_755 << 16) | 0x10;
 /// The directory is compressed in blocks of so many bytes.
 const BLOCK_BYTES: usize = 256 << 10;
+/// No entry is longer: its numbers, its name and what is added.
+const ENTRY_BYTES_MAX: usize = 128 << 10;
 const BLOCK_LEVEL: i32 = 1;
 
 /// What a header says of a member.
@@ -201,24 +203,16 @@ impl ZipWriter {
     /// Writes the next part of the directory; `false`: that was the last.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> bool {
         let before = out.len();
-        let is_more = match self.directory.take(out) {
-            Some(taken) => taken,
-            None => {
-                self.push_end(out);
-                false
-            }
-        };
+        let is_more = self.directory.take(out);
+        if !is_more {
+            self.push_end(out);
+        }
         self.offset += (out.len() - before) as u64;
         is_more
     }
 
     fn push_end(&self, out: &mut Vec<u8>) {
-        let Directory {
-            members,
-            bytes,
-            is_damaged: _,
-            ..
-        } = self.directory;
+        let (members, bytes) = (self.directory.members, self.directory.bytes);
         let begin = self.offset - bytes;
         let count = u16::try_from(members)
             .ok()
@@ -260,7 +254,7 @@ impl Entry {
         let is_followed = self.flags & FOLLOWED != 0;
         let size = small(self.size_bytes);
         put_u32(out, LOCAL_HEADER);
-        put_u16(out, self.needs(size.is_none()));
+        put_u16(out, Self::needs(size.is_none()));
         self.push_middle(out);
         let said = if is_followed { 0 } else { self.size_bytes };
         let shown = match size {
@@ -287,7 +281,7 @@ impl Entry {
         let (size, offset) = (small(self.size_bytes), small(self.offset));
         put_u32(out, DIRECTORY_ENTRY);
         put_u16(out, MADE_BY);
-        put_u16(out, self.needs(size.is_none() || offset.is_none()));
+        put_u16(out, Self::needs(size.is_none() || offset.is_none()));
         self.push_middle(out);
         put_u32(out, size.unwrap_or(ELSEWHERE_32));
         put_u32(out, size.unwrap_or(ELSEWHERE_32));
@@ -327,7 +321,7 @@ impl Entry {
         put_u32(out, self.checksum);
     }
 
-    fn needs(&self, has_large_numbers: bool) -> u16 {
+    fn needs(has_large_numbers: bool) -> u16 {
         if has_large_numbers {
             NEEDS_64
         } else {
@@ -378,21 +372,20 @@ impl Directory {
         }
     }
 
-    /// Writes the next block; `None`: there is none.
-    fn take(&mut self, out: &mut Vec<u8>) -> Option<bool> {
-        if let Some(block) = self.blocks.pop_front() {
-            // One entry more than fits may have been added.
-            match zstd::bulk::decompress(&block, BLOCK_BYTES + (1 << 18)) {
-                Ok(plain) => out.extend_from_slice(&plain),
-                Err(_out_of_memory) => self.is_damaged = true,
-            }
-            return Some(true);
+    /// Writes the next block; `false`: there is none.
+    fn take(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(block) = self.blocks.pop_front() else {
+            out.extend_from_slice(&self.last);
+            let was_some = !self.last.is_empty();
+            self.last = Vec::new();
+            return was_some;
+        };
+        // One entry more than fits may have been added.
+        match zstd::bulk::decompress(&block, BLOCK_BYTES + ENTRY_BYTES_MAX) {
+            Ok(plain) => out.extend_from_slice(&plain),
+            Err(_out_of_memory) => self.is_damaged = true,
         }
-        if self.last.is_empty() {
-            return None;
-        }
-        out.append(&mut self.last);
-        Some(true)
+        true
     }
 }
 
@@ -418,22 +411,22 @@ fn truncate(text: &mut String, bytes_max: usize) {
 
 /// Returns time and date as DOS writes them, in UTC; years from 1980 to 2107.
 fn dos_time(moment: Timestamp) -> (u16, u16) {
-    const FIRST: (u16, u16) = (0, (1 << 5) | 1);
+    const FIRST: (u16, u16) = (0, 33);
     let Ok(moment) = jiff::Timestamp::from_second(moment.seconds()) else {
         return FIRST;
     };
     let at = moment.to_zoned(TimeZone::UTC);
     let number = |value: i8| u16::from(value.unsigned_abs());
-    let Ok(years) = u16::try_from(i32::from(at.year()) - 1980) else {
-        return FIRST;
-    };
-    if years > 127 {
-        return ((23 << 11) | (59 << 5) | 29, (127 << 9) | (12 << 5) | 31);
+    let time = |hour: u16, minute: u16, second: u16| hour * 2048 + minute * 32 + second / 2;
+    let date = |years: u16, month: u16, day: u16| years * 512 + month * 32 + day;
+    match u16::try_from(i32::from(at.year()) - 1980) {
+        Err(_before) => FIRST,
+        Ok(128..) => (time(23, 59, 58), date(127, 12, 31)),
+        Ok(years) => (
+            time(number(at.hour()), number(at.minute()), number(at.second())),
+            date(years, number(at.month()), number(at.day())),
+        ),
     }
-    (
-        (number(at.hour()) << 11) | (number(at.minute()) << 5) | (number(at.second()) / 2),
-        (years << 9) | (number(at.month()) << 5) | number(at.day()),
-    )
 }
 
 fn put_u16(out: &mut Vec<u8>, number: u16) {
@@ -473,7 +466,7 @@ mod tests {
     fn times_outside_of_what_dos_knows_become_the_nearest() {
         let at = |seconds| dos_time(Timestamp::from_seconds(seconds));
         // 2001-09-09 01:46:40
-        let (time, date) = ((1 << 11) | (46 << 5) | 20, (21 << 9) | (9 << 5) | 9);
+        let (time, date) = (2048 + 46 * 32 + 20, 21 * 512 + 9 * 32 + 9);
         assert_eq!(at(1_000_000_000), (time, date));
         assert_eq!(at(0), (0, 33));
         assert_eq!(at(-5_000_000_000), (0, 33));
