@@ -4,7 +4,6 @@
 //! upgrade; that is measured too. `NUAGE_TEST_SHAPE=scaled` takes PostgreSQL, `NUAGE_SERVER_BIN` names the program
 //! (build it with `--release`). The ratio is to the look-up of one account by its name.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::thread;
@@ -115,7 +114,7 @@ fn measure(options: &Options) -> String {
     let begun = Instant::now();
     server.start_again();
     let waiting = "SELECT count(*) FROM account WHERE worded = 0";
-    wait_until("everybody has words", Duration::from_secs(1_200), || {
+    wait_until("everybody has words", Duration::from_mins(20), || {
         server.data.number(waiting) == 0
     });
     let indexed = begun.elapsed();
@@ -242,10 +241,7 @@ fn fill(data: &DataFolder, people: u64) {
             sql.clear();
         }
     }
-    let mut note = String::new();
-    if write!(note, "{people} people are in the database\n").is_ok() {
-        nuage_tests::command::report(&note);
-    }
+    nuage_tests::command::report(&format!("{people} people are in the database"));
 }
 
 fn pick<'a>(words: &[&'a str], number: u64) -> &'a str {

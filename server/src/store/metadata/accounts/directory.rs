@@ -180,7 +180,7 @@ fn statement(shape: Shape) -> String {
     let mut tests = format!("w.holder_id <> ${asker}");
     if shape.kind == Kind::Teams {
         // Nobody asks about themselves here; the parameter stands in its place all the same.
-        tests = format!("${asker} IS NOT NULL");
+        tests = format!("${asker} >= 0");
     }
     if shape.scope == Scope::OwnGroups && shape.lead != Lead::Colleagues {
         tests.push_str(" AND ");
