@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::ChunksPlace;
 use crate::config::MetadataPlace;
 use crate::config::Number;
+use crate::config::PeopleSearch;
 use crate::config::Settings;
 use crate::config::Words;
 use crate::dav::Dav;
@@ -35,6 +36,8 @@ use crate::files::FilesSettings;
 use crate::http::serve::ServeSettings;
 use crate::identity::Identity;
 use crate::identity::SessionLife;
+use crate::identity::directory::DirectorySettings;
+use crate::identity::directory::Findable;
 use crate::jobs::housekeeping::Housekeeping;
 use crate::jobs::housekeeping::Retention;
 use crate::jobs::maintenance::Maintenance;
@@ -233,7 +236,8 @@ impl Ground {
             clock.clone(),
             &secret.derive(TOKEN_CONTEXT),
         )
-        .with_session_life(session_life(settings));
+        .with_session_life(session_life(settings))
+        .with_directory(directory_settings(settings));
         Ok(Self {
             folder,
             metadata,
@@ -571,6 +575,20 @@ fn session_life(settings: &Settings) -> SessionLife {
     }
 }
 
+fn directory_settings(settings: &Settings) -> DirectorySettings {
+    let people = &settings.people;
+    DirectorySettings {
+        findable: match people.search {
+            PeopleSearch::All => Findable::All,
+            PeopleSearch::Groups => Findable::OwnGroups,
+            PeopleSearch::Exact => Findable::Exact,
+            PeopleSearch::None => Findable::None,
+        },
+        characters_min: people.min_search_length.get() as usize,
+        results_max: people.max_results.get() as usize,
+    }
+}
+
 fn theme(settings: &Settings) -> Theme {
     let theme = &settings.theme;
     let slogan = theme.slogan.as_ref().map(Words::as_str);
@@ -583,6 +601,7 @@ fn theme(settings: &Settings) -> Theme {
 
 fn files_settings(settings: &Settings) -> FilesSettings {
     let (limits, uploads) = (&settings.limits, &settings.uploads);
+    let downloads = &settings.downloads;
     FilesSettings {
         quota_default_bytes: quota_default_bytes(settings),
         lock_timeout_max_seconds: i64::from(limits.lock_timeout_max_seconds.get()),
@@ -594,6 +613,9 @@ fn files_settings(settings: &Settings) -> FilesSettings {
         parts_abandoned_seconds: i64::from(uploads.abandoned_after_hours.get()) * 3_600,
         parts_max: u64::from(uploads.parts_max.get()),
         parted_uploads_max: u64::from(uploads.open_max.get()),
+        archive_members_max: u64::from(downloads.archive_max_entries.get()),
+        archive_bytes_max: downloads.archive_max_size.bytes(),
+        archives_max: downloads.archives_at_once.get() as usize,
     }
 }
 

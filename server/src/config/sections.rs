@@ -19,6 +19,7 @@ use crate::config::words::HostName;
 use crate::config::words::LogFormat;
 use crate::config::words::LogLevel;
 use crate::config::words::MailTls;
+use crate::config::words::PeopleSearch;
 use crate::config::words::QuotaDefault;
 use crate::config::words::ReleaseNumber;
 use crate::config::words::Words;
@@ -228,6 +229,31 @@ section! {
 }
 
 section! {
+    /// Who finds whom, for instance to share something.
+    People {
+        /// `all`: everybody finds everybody and every group. `groups`: people with whom they share a group, and their own groups.
+        /// `exact`: whoever has exactly the name or address that was typed. `none`: nobody.
+        search: PeopleSearch = PeopleSearch::All,
+        /// Characters that somebody must type before more than exact names and addresses are found.
+        min_search_length: Number<1, 64> = Number::new(1),
+        /// The most people, and the most groups, in one answer.
+        max_results: Number<1, 1_000> = Number::new(50),
+    }
+}
+
+section! {
+    /// Folders and selections that are downloaded as one ZIP file.
+    Downloads {
+        /// Files and folders that one ZIP file may hold; more are refused.
+        archive_max_entries: Number<1, 100_000_000> = Number::new(200_000),
+        /// Bytes that the files of one ZIP file may have together.
+        archive_max_size: ByteSize = ByteSize::from_bytes(200_000_000_000),
+        /// ZIP files that one server makes at the same time; more are answered 503.
+        archives_at_once: Number<1, 10_000> = Number::new(64),
+    }
+}
+
+section! {
     /// What people give to others.
     Sharing {
         /// Whether people can make links that anybody can open who has them.
@@ -419,6 +445,10 @@ settings! {
     push: Push = "push",
     /// `[previews]`
     previews: Previews = "previews",
+    /// `[people]`
+    people: People = "people",
+    /// `[downloads]`
+    downloads: Downloads = "downloads",
     /// `[sharing]`
     sharing: Sharing = "sharing",
     /// `[uploads]`

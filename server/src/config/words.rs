@@ -21,6 +21,7 @@ string_setting!(
     "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""
 );
 string_setting!(Zone, "the name of a time zone, such as \"Europe/Paris\"");
+string_setting!(PeopleSearch, "\"all\", \"groups\", \"exact\" or \"none\"");
 string_setting!(ReleaseNumber, "three numbers, such as \"32.0.1\"");
 string_setting!(
     Colour,
@@ -220,6 +221,44 @@ impl SettingValue for Password {
 
     fn shown(_written: String) -> String {
         "what is written".to_owned()
+    }
+}
+
+/// Whom people find who look for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeopleSearch {
+    /// Everybody.
+    All,
+    /// People with whom they share a group.
+    Groups,
+    /// Whoever has exactly the name or address that was typed.
+    Exact,
+    /// Nobody.
+    None,
+}
+
+impl std::str::FromStr for PeopleSearch {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "all" => Ok(Self::All),
+            "groups" => Ok(Self::Groups),
+            "exact" => Ok(Self::Exact),
+            "none" => Ok(Self::None),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl fmt::Display for PeopleSearch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Groups => "groups",
+            Self::Exact => "exact",
+            Self::None => "none",
+        })
     }
 }
 

@@ -385,6 +385,23 @@ fn words_of(error: &FilesError) -> (Cow<'static, str>, Cow<'static, str>) {
             format!("There are {max} tags already; delete one to make another."),
             format!("Il y a déjà {max} étiquettes ; supprimez-en une pour en créer une autre."),
         ),
+        FilesError::ArchiveTooLarge {
+            members_max,
+            bytes_max,
+        } => both(
+            format!(
+                "This is too much for one ZIP file, which may hold {members_max} files and \
+                 folders and {bytes_max} bytes."
+            ),
+            format!(
+                "C’est trop pour un seul fichier ZIP, qui peut contenir {members_max} fichiers et \
+                 dossiers et {bytes_max} octets."
+            ),
+        ),
+        FilesError::TooManyArchives => fixed(
+            "Too many ZIP files are being made at this moment; try again shortly.",
+            "Trop de fichiers ZIP sont en cours de création ; réessayez dans un instant.",
+        ),
         FilesError::Parts(fault) => words_of_parts(*fault),
         FilesError::BadContent(fault) => words_of_content(fault),
         FilesError::StorageFull => fixed(

@@ -6,15 +6,16 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use http::request::Parts;
 
 use crate::dav::Asked;
 use crate::dav::Dav;
+use crate::dav::archive;
 use crate::dav::bare;
 use crate::dav::error::DavError;
 use crate::dav::mount::push_segment;
@@ -32,15 +33,19 @@ use crate::http::download;
 pub(crate) async fn get(
     dav: &Dav,
     asked: &Asked,
-    headers: &HeaderMap,
+    parts: &Parts,
     is_head: bool,
 ) -> Result<Response<Body>, DavError> {
     let (files, caller, path) = (&dav.files, &asked.caller, &asked.request.path);
+    let (headers, query) = (&parts.headers, parts.uri.query());
     files
         .check(caller, path, &asked.request.precondition)
         .await?;
     match files.download(caller, path).await {
         Ok(download) => Ok(download::respond(headers, is_head, download)),
+        Err(FilesError::IsAFolder { .. }) if archive::is_asked_for(headers, query) => {
+            archive::get(dav, asked, headers, query, is_head).await
+        }
         Err(FilesError::IsAFolder { .. }) => {
             let wants = ListingWants::default();
             let listing = files.list(caller, path, wants, !is_head).await?;

@@ -20,6 +20,7 @@
 //! the rest does not; decisions 3 and 5 in `docs/decisions` say why.
 
 mod answer;
+mod archive;
 mod areas;
 mod arrange;
 mod drop;
@@ -148,7 +149,7 @@ impl Dav {
                     caller,
                     request,
                 };
-                self.answer(asked, &parts.headers, &mut body).await
+                self.answer(asked, &parts, &mut body).await
             }
             Err(fault) => Err(fault.into()),
         };
@@ -176,16 +177,17 @@ impl Dav {
     async fn answer(
         &self,
         asked: Asked,
-        headers: &HeaderMap,
+        parts: &Parts,
         body: &mut RequestBody,
     ) -> Result<Response<Body>, DavError> {
+        let headers = &parts.headers;
         if drop::is_for(&asked.caller) {
             return drop::serve(self, asked, headers, body).await;
         }
         match &asked.request.verb {
             Verb::Options => library::options(self, &asked).await,
-            Verb::Get => get::get(self, &asked, headers, false).await,
-            Verb::Head => get::get(self, &asked, headers, true).await,
+            Verb::Get => get::get(self, &asked, parts, false).await,
+            Verb::Head => get::get(self, &asked, parts, true).await,
             Verb::Put(head) => put::put(self, &asked, head, body).await,
             Verb::Recalculate(kind) => get::recalculate(self, &asked, *kind).await,
             Verb::Propfind(depth) => {

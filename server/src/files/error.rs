@@ -142,6 +142,17 @@ pub enum FilesError {
     /// A tag cannot be called so.
     #[error(transparent)]
     Tag(#[from] TagFault),
+    /// A folder or selection is more than one archive may hold.
+    #[error("an archive may hold {members_max} files and folders and {bytes_max} bytes")]
+    ArchiveTooLarge {
+        /// How many files and folders it may hold.
+        members_max: u64,
+        /// How many bytes.
+        bytes_max: u64,
+    },
+    /// As many archives are being made as the settings allow.
+    #[error("too many archives are being made at this moment")]
+    TooManyArchives,
     /// An upload in parts cannot go on.
     #[error(transparent)]
     Parts(#[from] PartsFault),

@@ -10,6 +10,7 @@
 //! * A change happens entirely, durably and before the answer, or not at all.
 //! * Nothing here knows a protocol.
 
+mod archive;
 mod arrange;
 mod browse;
 mod download;
@@ -37,6 +38,10 @@ use crate::store::chunks::ChunkStore;
 use crate::store::metadata::MetadataStore;
 
 pub use crate::clock::Timestamp;
+pub use crate::files::archive::Archive;
+pub use crate::files::archive::ArchiveRequest;
+pub use crate::files::archive::Member;
+pub use crate::files::archive::Missing;
 pub use crate::files::arrange::PropertyChange;
 pub use crate::files::browse::Listing;
 pub use crate::files::download::Download;
@@ -104,6 +109,12 @@ pub struct FilesSettings {
     pub parts_max: u64,
     /// Uploads in parts that a space may have in progress.
     pub parted_uploads_max: u64,
+    /// Files and folders of one archive.
+    pub archive_members_max: u64,
+    /// Bytes of the files of one archive.
+    pub archive_bytes_max: u64,
+    /// Archives that are made at the same time.
+    pub archives_max: usize,
 }
 
 impl Default for FilesSettings {
@@ -119,6 +130,9 @@ impl Default for FilesSettings {
             parts_abandoned_seconds: 7 * 86_400,
             parts_max: 10_000,
             parted_uploads_max: 1_000,
+            archive_members_max: 200_000,
+            archive_bytes_max: 200_000_000_000,
+            archives_max: 64,
         }
     }
 }
@@ -135,6 +149,8 @@ pub struct Files {
     prefixes: Arc<Prefixes>,
     /// Contents that are read again to compute their checksums, at the same time.
     rereads: Semaphore,
+    /// Archives that are being made.
+    archives: Arc<Semaphore>,
 }
 
 impl Files {
@@ -145,6 +161,7 @@ impl Files {
         clock: Clock,
         settings: FilesSettings,
     ) -> Self {
+        let archives = Arc::new(Semaphore::new(settings.archives_max));
         Self {
             metadata,
             chunks,
@@ -154,6 +171,7 @@ impl Files {
             known_mounts: KnownMounts::default(),
             prefixes: Arc::default(),
             rereads: Semaphore::new(REREADS_MAX),
+            archives,
         }
     }
 

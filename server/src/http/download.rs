@@ -215,6 +215,15 @@ fn put_safety(response: &mut Response<Body>, name: &str, content_type: &str) {
     } else {
         "attachment"
     };
+    let disposition = disposition(how, name);
+    put(response, header::CONTENT_DISPOSITION, &disposition);
+    put(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+    put(response, header::CONTENT_SECURITY_POLICY, policy);
+}
+
+/// Returns a Content-Disposition: `how`, and a file name in both forms of RFC 6266.
+pub(crate) fn disposition(how: &str, name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| match c {
@@ -223,11 +232,7 @@ fn put_safety(response: &mut Response<Body>, name: &str, content_type: &str) {
         })
         .collect();
     let exact = utf8_percent_encode(name, NAME);
-    let disposition = format!("{how}; filename=\"{plain}\"; filename*=UTF-8''{exact}");
-    put(response, header::CONTENT_DISPOSITION, &disposition);
-    put(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
-    put(response, header::CONTENT_SECURITY_POLICY, policy);
+    format!("{how}; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 
 fn content_range(range: &Range<u64>, size: u64) -> String {

@@ -6,6 +6,7 @@
 
 mod activity;
 pub mod address;
+pub mod archive;
 pub mod authenticate;
 pub mod body;
 pub mod compress;
@@ -22,3 +23,4 @@ pub mod status;
 pub mod tls;
 pub mod visit;
 pub mod websocket;
+mod zip;

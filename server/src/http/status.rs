@@ -15,7 +15,9 @@ pub fn status_of(error: &FilesError) -> StatusCode {
         FilesError::AlreadyExists { .. }
         | FilesError::IsAFolder { .. }
         | FilesError::NotAFolder { .. } => StatusCode::METHOD_NOT_ALLOWED,
-        FilesError::NotPermitted { .. } | FilesError::IntoItself => StatusCode::FORBIDDEN,
+        FilesError::NotPermitted { .. }
+        | FilesError::IntoItself
+        | FilesError::ArchiveTooLarge { .. } => StatusCode::FORBIDDEN,
         FilesError::PreconditionFailed { .. } => StatusCode::PRECONDITION_FAILED,
         FilesError::Locked { .. } => StatusCode::LOCKED,
         FilesError::TooManyLocks
@@ -35,7 +37,7 @@ pub fn status_of(error: &FilesError) -> StatusCode {
             PartsFault::Changed => StatusCode::CONFLICT,
         },
         FilesError::BadContent(_) => StatusCode::BAD_REQUEST,
-        FilesError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        FilesError::Unavailable(_) | FilesError::TooManyArchives => StatusCode::SERVICE_UNAVAILABLE,
         FilesError::Unreadable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -427,7 +427,7 @@ fn receiver_of(
 }
 
 /// Returns what names that hold a text are compared by.
-fn caseless_form(text: &str) -> String {
+pub(super) fn caseless_form(text: &str) -> String {
     AccountName::parse(text).map_or_else(|_| text.to_lowercase(), |name| name.fold().to_owned())
 }
 

@@ -21,6 +21,7 @@
 //! a whole school may sit behind one. App tokens are not throttled: 160 random bits
 //! are not guessed. An address of mail may stand in place of the name. A disabled account answers like a wrong password.
 
+pub mod directory;
 pub mod error;
 pub mod names;
 pub mod secret;
@@ -46,6 +47,7 @@ use std::sync::atomic::AtomicI64;
 
 use crate::clock::Clock;
 use crate::identity::device_logins::DeviceLogins;
+use crate::identity::directory::DirectorySettings;
 use crate::identity::link_passwords::LinkSecrets;
 use crate::identity::passwords::Passwords;
 use crate::identity::sessions::SessionKeys;
@@ -165,6 +167,7 @@ pub struct Identity {
     session_life: SessionLife,
     device_logins: DeviceLogins,
     links: LinkSecrets,
+    directory: DirectorySettings,
     /// The database's mark of other processes' writes, as last seen.
     seen_version: AtomicI64,
 }
@@ -185,6 +188,7 @@ impl Identity {
             session_life: SessionLife::default(),
             device_logins: DeviceLogins::new(installation_secret),
             links: LinkSecrets::new(installation_secret),
+            directory: DirectorySettings::default(),
             seen_version: AtomicI64::new(i64::MIN),
         }
     }

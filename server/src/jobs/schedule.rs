@@ -127,6 +127,7 @@ impl Schedule {
         };
         let periods = self.periods;
         spawn(Task::Pack(periods.pack_seconds));
+        spawn(Task::Names(periods.housekeeping_seconds));
         spawn(Task::Housekeeping(periods.housekeeping_seconds));
         spawn(Task::EndLocks(END_LOCKS_SECONDS));
         spawn(Task::Collect(periods.collect_seconds));
@@ -180,6 +181,7 @@ impl Schedule {
         let now = self.clock.now();
         match task {
             Task::Pack(seconds) | Task::EndLocks(seconds) => now.plus_seconds(seconds),
+            Task::Names(_) => now,
             Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
             Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
             Task::Mail => now,
@@ -200,6 +202,7 @@ impl Schedule {
             Task::Pack(_) => {
                 self.maintenance.pack().await?;
             }
+            Task::Names(_) => self.identity.index_names().await?,
             Task::Housekeeping(_) => {
                 self.maintenance.housekeeping().await?;
                 self.identity.sweep_throttles().await?;
@@ -235,6 +238,7 @@ impl Schedule {
 #[derive(Debug, Clone, Copy)]
 enum Task {
     Pack(i64),
+    Names(i64),
     Housekeeping(i64),
     EndLocks(i64),
     Collect(i64),
@@ -246,6 +250,7 @@ impl Task {
     fn name(self) -> &'static str {
         match self {
             Self::Pack(_) => "pack",
+            Self::Names(_) => "names",
             Self::Housekeeping(_) => "housekeeping",
             Self::EndLocks(_) => "end-locks",
             Self::Collect(_) => "collect",
@@ -257,6 +262,7 @@ impl Task {
     fn period_seconds(self) -> i64 {
         match self {
             Self::Pack(seconds)
+            | Self::Names(seconds)
             | Self::Housekeeping(seconds)
             | Self::EndLocks(seconds)
             | Self::Collect(seconds)

@@ -17,6 +17,7 @@ mod previews;
 mod private_link;
 mod push;
 mod query;
+mod sharees;
 mod shares;
 mod sign_in;
 mod wipe;
@@ -320,6 +321,7 @@ impl Nextcloud {
         };
         let asked = OcsRequest {
             base_url: &visit.base_url,
+            path: &visit.path,
             client: visit.client,
             headers: &parts.headers,
             query: &query,
@@ -390,6 +392,8 @@ impl Nextcloud {
                 self.change_share(caller, what).await
             }
             Route::EndShare(id) => self.end_share(caller, id).await,
+            Route::Sharees => self.find_sharees(caller, asked).await,
+            Route::RecommendedSharees => self.recommend_sharees(caller, asked.query).await,
             Route::Nothing => Ok(Data::tagged(json!([]))),
         }
     }
@@ -418,6 +422,8 @@ enum Route<'a> {
     CreateShare,
     ChangeShare(&'a str),
     EndShare(&'a str),
+    Sharees,
+    RecommendedSharees,
     /// No application beside the files: an empty list.
     Nothing,
 }
@@ -446,6 +452,10 @@ impl<'a> Route<'a> {
             ("DELETE", ["apps", "files_lock", "lock", number]) => Some(Self::UnlockFile(number)),
             ("GET", ["search", "providers"]) => Some(Self::SearchProviders),
             ("GET", ["search", "providers", "files", "search"]) => Some(Self::SearchFiles),
+            ("GET", ["apps", "files_sharing", "api", "v1", "sharees"]) => Some(Self::Sharees),
+            ("GET", ["apps", "files_sharing", "api", "v1", "sharees_recommended"]) => {
+                Some(Self::RecommendedSharees)
+            }
             ("GET", ["core", "navigation", "apps"]) => Some(Self::Nothing),
             (method, ["apps", "files_sharing", "api", "v1", rest @ ..]) => {
                 Self::of_sharing(method, rest)
@@ -499,6 +509,7 @@ impl Nextcloud {
 /// What end points of OCS look at.
 struct OcsRequest<'a> {
     base_url: &'a str,
+    path: &'a str,
     client: IpAddr,
     headers: &'a HeaderMap,
     query: &'a Query,

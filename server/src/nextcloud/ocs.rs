@@ -89,6 +89,8 @@ pub(super) struct Data {
     is_tagged: bool,
     /// Whether something in it opens something to whoever knows it.
     is_secret: bool,
+    /// Where the next page is (RFC 8288).
+    next: Option<String>,
 }
 
 impl Data {
@@ -98,15 +100,23 @@ impl Data {
             value,
             is_tagged: false,
             is_secret: true,
+            next: None,
         }
     }
 
     /// An answer that is the same until something changes.
     pub(super) fn tagged(value: Value) -> Self {
         Self {
-            value,
             is_tagged: true,
-            is_secret: false,
+            ..value.into()
+        }
+    }
+
+    /// The same, with the address of the next page.
+    pub(super) fn followed_by(self, address: &str) -> Self {
+        Self {
+            next: Some(format!("<{address}>; rel=\"next\"")),
+            ..self
         }
     }
 }
@@ -117,6 +127,7 @@ impl From<Value> for Data {
             value,
             is_tagged: false,
             is_secret: false,
+            next: None,
         }
     }
 }
@@ -278,7 +289,11 @@ fn succeed(clothes: Clothes, headers: &HeaderMap, data: &Data) -> Response<Body>
     }
     let text = wrap(clothes.form, &meta, &data.value);
     if !data.is_tagged {
-        return answer(clothes, StatusCode::OK, text);
+        let mut response = answer(clothes, StatusCode::OK, text);
+        if let Some(Ok(link)) = data.next.as_deref().map(HeaderValue::try_from) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        return response;
     }
     let hash = blake3::hash(text.as_bytes()).to_hex();
     let tag = format!("\"{}\"", hash.as_str().get(..32).unwrap_or_default());

@@ -41,6 +41,12 @@ impl Query {
         let found = fields.find(|(have, _)| have == name)?;
         Some(found.1.as_str())
     }
+
+    /// Returns all fields in their order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.0.iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
 /// Returns the fields of an object; what is no plain value is kept as JSON.

@@ -7,10 +7,12 @@ use nuage_shared::node_path::NodePath;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
 
+use crate::files::ArchiveRequest;
 use crate::files::Entry;
 use crate::files::ListingWants;
 use crate::files::Permissions;
 use crate::files::error::FilesError;
+use crate::http::archive;
 use crate::http::body::Body;
 use crate::http::download;
 use crate::http::escape::escaped;
@@ -57,7 +59,7 @@ impl Web {
         if !node.is_folder() {
             let size = size_text(node.size_bytes, guest.language);
             push(&mut content, format_args!("<p class=\"soft\">{size}</p>\n"));
-            content.push_str(&Self::download_button(guest, link, &path));
+            content.push_str(&Self::download_button(guest, (link, false), &path));
             let title = Self::title(link, &path);
             return Ok(self.page(guest, StatusCode::OK, &title, &content));
         }
@@ -78,7 +80,7 @@ impl Web {
         entries
             .sort_by_cached_key(|entry| (!entry.node.is_folder(), entry.node.name.to_lowercase()));
         content.push_str(&Self::trail(guest, link, &path));
-        content.push_str(&Self::download_button(guest, link, &path));
+        content.push_str(&Self::download_button(guest, (link, true), &path));
         content.push_str(&rows(guest, link, &path, &entries));
         if is_cut {
             let text = guest.say(
@@ -138,16 +140,24 @@ impl Web {
         )
     }
 
-    fn download_button(guest: &Guest<'_>, link: &OpenedLink, path: &NodePath) -> String {
-        if !link.share.may_download || (link.share.node.is_folder() && path.is_root()) {
+    fn download_button(
+        guest: &Guest<'_>,
+        (link, is_folder): (&OpenedLink, bool),
+        path: &NodePath,
+    ) -> String {
+        if !link.share.may_download {
             return String::new();
         }
-        let label = guest.say("Télécharger", "Download");
+        let label = if is_folder {
+            guest.say("Tout télécharger (ZIP)", "Download all (ZIP)")
+        } else {
+            guest.say("Télécharger", "Download")
+        };
         let href = href(guest, "/download", path);
         format!("<p><a class=\"button main\" href=\"{href}\">{label}</a></p>\n")
     }
 
-    /// Gives a file.
+    /// Gives a file, or a folder as one ZIP file.
     pub(super) async fn download(&self, guest: &Guest<'_>, caller: &Caller) -> Response<Body> {
         let path = guest.query("path").unwrap_or_default();
         let Ok(path) = NodePath::parse(&path) else {
@@ -160,6 +170,32 @@ impl Web {
                     self.sharing.note_use(link, 1);
                 }
                 download::respond(&guest.parts.headers, is_head, file)
+            }
+            Err(FilesError::IsAFolder { .. }) => self.download_folder(guest, caller, path).await,
+            Err(error) => self.fail(guest, &error),
+        }
+    }
+
+    async fn download_folder(
+        &self,
+        guest: &Guest<'_>,
+        caller: &Caller,
+        path: NodePath,
+    ) -> Response<Body> {
+        let request = ArchiveRequest {
+            folder: path.clone(),
+            names: Vec::new(),
+        };
+        let is_head = guest.parts.method == Method::HEAD;
+        match self.files.archive(caller, request).await {
+            Ok(whole) => {
+                let link = link_of(caller);
+                if let Some(link) = link.filter(|_| !is_head) {
+                    self.sharing.note_use(link, 1);
+                }
+                let name = link.map(|link| Self::title(link, &path));
+                let (now, language) = (self.files.now(), guest.language);
+                archive::respond(whole, &name.unwrap_or_default(), now, language, is_head)
             }
             Err(error) => self.fail(guest, &error),
         }
@@ -194,7 +230,18 @@ impl Web {
                     &format!("<p>{text}</p>\n"),
                 )
             }
-            FilesError::Unavailable(_) | FilesError::Unreadable { .. } => {
+            FilesError::ArchiveTooLarge { .. } => {
+                let title = guest.say("C’est trop pour un fichier ZIP", "Too much for a ZIP file");
+                let text = guest.say(
+                    "Téléchargez les dossiers un par un.",
+                    "Download the folders one by one.",
+                );
+                let content = format!("<p>{text}</p>\n");
+                self.page(guest, StatusCode::PAYLOAD_TOO_LARGE, title, &content)
+            }
+            FilesError::TooManyArchives
+            | FilesError::Unavailable(_)
+            | FilesError::Unreadable { .. } => {
                 let title = guest.say("Cela n’a pas marché", "That did not work");
                 let text = guest.say(
                     "Le serveur est momentanément indisponible. Réessayez dans un instant.",

@@ -1,6 +1,7 @@
 //! WebDAV, by requests written by hand.
 
 mod access;
+mod archive;
 mod compression;
 mod etags;
 mod history;

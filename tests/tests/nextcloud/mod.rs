@@ -13,6 +13,7 @@ mod previews;
 mod properties;
 mod push;
 mod search;
+mod sharees;
 mod sign_in;
 mod trash;
 mod uploads;

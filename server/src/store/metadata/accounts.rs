@@ -17,7 +17,9 @@
 //! whoever lists members leaves out accounts that are deleted.
 
 pub mod device_logins;
+pub mod directory;
 pub mod hand_over;
+pub mod names;
 pub mod sessions;
 pub mod teams;
 pub mod throttles;
@@ -25,6 +27,7 @@ pub mod tickets;
 pub mod tokens;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::accounts::names::Holder;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -221,6 +224,8 @@ impl Operation for CreateAccount {
             ],
         )
         .await?;
+        let (name, email) = (self.name.as_str(), self.email.as_deref());
+        names::keep_person(tx, UserId(id), (name, &self.display_name, email)).await?;
         find_by_id(tx, UserId(id))
             .await?
             .ok_or_else(|| Refusal::NotFound.into())
@@ -614,9 +619,25 @@ impl Operation for SetDisabled {
             )
             .await?;
         must_change(rows)?;
+        if self.disabled {
+            names::forget(tx, Holder::Person(self.id)).await?;
+        } else if let Some(account) = find_by_id(tx, self.id).await? {
+            keep_names(tx, &account).await?;
+        }
         sessions::end_all(tx, self.id).await?;
         mark_changed(tx, self.id, self.now).await
     }
+}
+
+/// Lets an account be found by its names.
+async fn keep_names<T: Tx>(tx: &mut T, account: &Account) -> StoreResult<()> {
+    let Account {
+        name,
+        display_name,
+        email,
+        ..
+    } = account;
+    names::keep_person(tx, account.id, (name, display_name, email.as_deref())).await
 }
 
 /// Archives an account and its home, and ends its tokens and locks.
@@ -657,6 +678,7 @@ impl Operation for DeleteAccount {
             hand_over::hand_over(tx, &account, receiver, self.now).await?;
         }
         mark_changed(tx, self.id, self.now).await?;
+        names::forget(tx, Holder::Person(self.id)).await?;
         archive_space(tx, account.home).await?;
         sessions::end_all(tx, self.id).await?;
         tx.perform(
@@ -717,6 +739,7 @@ impl Operation for RestoreAccount {
             )
             .await?;
         must_change(rows)?;
+        keep_names(tx, &account).await?;
         mark_changed(tx, account.id, self.now).await?;
         tx.perform(
             "UPDATE space SET state = 0 WHERE id = $1",
@@ -845,6 +868,19 @@ impl Operation for FinishPurge {
         ] {
             tx.perform(statement, due).await?;
         }
+        // A server of the release before leaves words behind.
+        tx.perform(
+            "DELETE FROM name_word WHERE kind = 0 AND holder_id IN (SELECT id FROM account \
+             WHERE home_space = $1 AND state = 2 AND purge_at <= $2)",
+            due,
+        )
+        .await?;
+        tx.perform(
+            "DELETE FROM name_word WHERE kind = 1 AND holder_id IN (SELECT id FROM team \
+             WHERE space_id = $1 AND state = 2 AND purge_at <= $2)",
+            due,
+        )
+        .await?;
         let accounts = tx
             .execute(
                 "DELETE FROM account WHERE home_space = $1 AND state = 2 AND purge_at <= $2",

@@ -43,6 +43,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         oldest: 1,
     },
     Migration {
+        text: include_str!("../../../migrations/0004_directory.sql"),
+        oldest: 1,
+    },
+    Migration {
         text: include_str!("../../../migrations/0005_mail.sql"),
         oldest: 1,
     },

@@ -22,6 +22,13 @@ pub mod copy;
 pub mod deleted;
 mod details;
 pub mod dialect;
+#[cfg(test)]
+#[path = "directory_conformance.rs"]
+mod directory_on_postgres;
+#[cfg(test)]
+#[expect(clippy::duplicate_mod, reason = "one suite, run on each engine")]
+#[path = "directory_conformance.rs"]
+mod directory_on_sqlite;
 pub mod ended_locks;
 pub mod error;
 pub mod feed;

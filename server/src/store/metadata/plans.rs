@@ -55,14 +55,17 @@ const GROWING: &[&str] = &[
     "share",
     "mount",
     "mail_queue",
+    "name_word",
 ];
 
 /// Files whose statements run only in commands or in background jobs over everything.
 const WHOLE_STORE: &[(&str, &str)] = &[
     ("walk.rs", "makes its statements; they are added below"),
+    ("directory.rs", "makes its statements; they are added below"),
     ("check.rs", "the audit reads a whole space"),
     ("backup.rs", "a restore writes every space once"),
     ("conformance.rs", "tests"),
+    ("directory_conformance.rs", "tests"),
     ("plans.rs", "tests"),
     ("dialect.rs", "no statements"),
     ("migrate.rs", "moves everything, once"),
@@ -122,6 +125,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "an administrator looks at links, a page at a time",
     ),
     (
+        "WHERE worded = 0 AND state = 0 ORDER BY id LIMIT $1",
+        "a background job, over what waits for it, a page at a time",
+    ),
+    (
         "SELECT min(begun) FROM lease WHERE until > $1",
         "the collector asks; leases are the few long uploads of this moment",
     ),
@@ -155,6 +162,8 @@ INSERT INTO token (id, account_id, hash, label, created_at) SELECT id, id, rando
 INSERT INTO throttle SELECT fold, 'a' || id, 1, 0, id FROM account;
 INSERT INTO team (id, name, fold, space_id, created_at) SELECT id, 't' || id, 't' || id, id, 0 FROM account WHERE id < 60;
 INSERT INTO member SELECT t.id, a.id, 0 FROM team t, account a WHERE a.id % 20 = t.id % 20;
+INSERT INTO name_word SELECT 0, a.id, 'w' || (a.id % 50) || 'x' || n.id, n.id % 2, a.name FROM account a, team n WHERE n.id < 10;
+INSERT INTO name_word SELECT 1, id, name, 0, name FROM team;
 INSERT INTO lock (token, space_id, node_id, owner_id, shared, deep, until, timeout_seconds, info)
   SELECT 'l' || id, space_id, id, space_id, 0, 0, id, 1, NULL FROM node WHERE id % 13 = 0;
 INSERT INTO property SELECT id, 'DAV:', 'p' || id, '<p/>' FROM node WHERE id % 5 = 0;
@@ -305,6 +314,8 @@ fn statements_to_explain() -> Vec<(String, String)> {
     }
     let generated = crate::store::metadata::walk::statements().into_iter();
     found.extend(generated.map(|sql| ("walk.rs".to_owned(), sql)));
+    let generated = crate::store::metadata::accounts::directory::statements().into_iter();
+    found.extend(generated.map(|sql| ("directory.rs".to_owned(), sql)));
     assert!(
         found.len() > 100,
         "only {} statements were found",

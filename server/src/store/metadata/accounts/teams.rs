@@ -8,6 +8,8 @@ use crate::store::metadata::accounts::archive_space;
 use crate::store::metadata::accounts::create_space;
 use crate::store::metadata::accounts::exists;
 use crate::store::metadata::accounts::must_change;
+use crate::store::metadata::accounts::names;
+use crate::store::metadata::accounts::names::Holder;
 use crate::store::metadata::accounts::read_space_use;
 use crate::store::metadata::accounts::unsigned;
 use crate::store::metadata::error::Refusal;
@@ -142,6 +144,7 @@ impl Operation for CreateTeam {
             ],
         )
         .await?;
+        names::keep_team(tx, TeamId(id), &self.name).await?;
         Ok(TeamId(id))
     }
 }
@@ -327,6 +330,7 @@ impl Operation for DeleteTeam {
             )
             .await?;
         must_change(rows)?;
+        names::forget(tx, Holder::Team(self.team)).await?;
         archive_space(tx, SpaceId(space)).await
     }
 }
