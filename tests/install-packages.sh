@@ -21,7 +21,7 @@ need pdftoppm poppler-utils
 need ffmpeg ffmpeg
 need nextcloudcmd nextcloud-desktop-cmd
 need owncloudcmd owncloud-client-cmd
-python3 -c "import aiosmtpd" >/dev/null 2>&1 || packages="$packages python3-aiosmtpd"
+/usr/bin/python3 -c "import aiosmtpd" >/dev/null 2>&1 || packages="$packages python3-aiosmtpd"
 # Debian keeps the programs of each PostgreSQL in a folder of its own.
 set -- /usr/lib/postgresql/*/bin/initdb
 [ -x "$1" ] || packages="$packages postgresql"

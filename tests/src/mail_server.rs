@@ -22,6 +22,8 @@ use serde_json::json;
 use crate::keeper::Keeper;
 use crate::wait::wait_until;
 
+/// The system's own, for which its packages are.
+const PYTHON: &str = "/usr/bin/python3";
 /// How long a letter may take.
 const LETTER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -127,8 +129,8 @@ impl MailServer {
             "wrapped": self.options.wrapped,
             "login": login.map(|(user, password)| [user, password]),
         });
-        let mut child = Command::new("python3")
-            .args(["-c", include_str!("mail_server.py")])
+        let mut child = Command::new(PYTHON)
+            .args(["-W", "ignore", "-c", include_str!("mail_server.py")])
             .arg(self.folder.join("letters"))
             .arg(self.port.to_string())
             .arg(options.to_string())

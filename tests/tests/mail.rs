@@ -1,6 +1,7 @@
 //! Mail: letters arrive through a real server of mail, late rather than never, and say what they should.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -32,6 +33,16 @@ fn enqueue(server: &TestServer, id: u32, recipient: &str, subject: &str) {
         "INSERT INTO mail_queue (id, recipient, subject, body, created_at, next_try) VALUES \
          ({id}, '{recipient}', '{subject}', 'Voilà l’été.\n.\nÀ bientôt, œuvre {id}\n', {now}, {now})"
     ));
+}
+
+/// Makes a certificate of `localhost` and its key.
+fn certificate_in(folder: &DataFolder) -> (PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = folder.scratch("mail");
+    let (certificate, key) = (folder.join("mail.pem"), folder.join("mail.key"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (certificate, key)
 }
 
 fn waiting(server: &TestServer) -> i64 {
@@ -163,15 +174,12 @@ fn a_refused_letter_is_given_up_and_one_that_is_put_off_after_three_days() {
 
 #[test]
 fn letters_go_encrypted_to_who_is_the_server_of_mail_and_the_command_says_what_failed() {
-    let scratch = DataFolder::new();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (scratch.scratch("mail.pem"), scratch.scratch("mail.key"));
-    fs::write(&certificate, made.cert.pem()).unwrap();
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let password_file = scratch.scratch("password");
+    let scratch = DataFolder::embedded();
+    let (certificate, key) = certificate_in(&scratch);
+    let password_file = certificate.with_extension("password");
     fs::write(&password_file, "geheim\n").unwrap();
     let folder = |mail: &MailServer, tls: &str| {
-        DataFolder::new()
+        DataFolder::embedded()
             .env("NUAGE_MAIL__HOST", "localhost")
             .env("NUAGE_MAIL__PORT", &mail.port().to_string())
             .env("NUAGE_MAIL__TLS", tls)
@@ -222,18 +230,15 @@ fn letters_go_encrypted_to_who_is_the_server_of_mail_and_the_command_says_what_f
         away.code(1);
         assert!(away.stderr.contains("refused"), "{}", away.stderr);
     }
-    let none = test(&DataFolder::new());
+    let none = test(&DataFolder::embedded());
     none.code(1);
     assert!(none.stderr.contains("mail.host"), "{}", none.stderr);
 }
 
 #[test]
 fn who_may_not_sign_in_gives_up_no_letter() {
-    let scratch = DataFolder::new();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (scratch.scratch("mail.pem"), scratch.scratch("mail.key"));
-    fs::write(&certificate, made.cert.pem()).unwrap();
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let scratch = DataFolder::embedded();
+    let (certificate, key) = certificate_in(&scratch);
     let mail = MailServer::with(MailOptions {
         certificate: Some((certificate.clone(), key)),
         wrapped: true,

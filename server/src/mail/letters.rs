@@ -38,9 +38,9 @@ pub struct LinkEnds<'a> {
 
 impl Letters {
     /// Writes that somebody shared something with the recipient.
-    pub fn shared(&self, language: Language, recipient: &str, shared: Shared<'_>) -> NewLetter {
-        let (sharer, name) = (one_line(shared.sharer), one_line(shared.name));
-        let (site, url) = (self.site(), one_link(shared.url));
+    pub fn shared(&self, language: Language, recipient: &str, what: Shared<'_>) -> NewLetter {
+        let (sharer, name) = (one_line(what.sharer), one_line(what.name));
+        let (site, url) = (self.site(), one_link(what.url));
         let (subject, body) = match language {
             Language::English => (
                 format!("{sharer} shared “{name}” with you"),

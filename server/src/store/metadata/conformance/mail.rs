@@ -1,4 +1,4 @@
-//! The queue of letters.
+//! The queue of letters: what waits, for how long, and what is never written at all.
 
 use super::Fixture;
 use crate::clock::Timestamp;
