@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use nuage_tests::TestServer;
 use nuage_tests::mail_server::MailOptions;
@@ -26,8 +24,7 @@ fn settings(mail: &MailServer) -> DataFolder {
 
 /// Puts a letter into the queue, as whatever tells somebody of a change does.
 fn enqueue(server: &TestServer, id: u32, recipient: &str, subject: &str) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now = since.as_nanos();
+    let now = jiff::Timestamp::now().as_nanosecond();
     let subject = subject.replace('\'', "''");
     server.data.execute(&format!(
         "INSERT INTO mail_queue (id, recipient, subject, body, created_at, next_try) VALUES \

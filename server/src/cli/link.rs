@@ -89,7 +89,7 @@ impl Filter {
 
     fn fits(&self, link: &Share, now: Timestamp) -> bool {
         let before = |span: Span| now.plus_seconds(-span.seconds);
-        let used = link.opened_at.unwrap_or(link.made_at);
+        let last_use = link.opened_at.unwrap_or(link.made_at);
         let user = self.user.as_ref().map(|name| name.to_lowercase());
         user.is_none_or(|name| link.sharer_shown.name.to_lowercase() == name)
             && !(self.without_password && link.password_hash.is_some())
@@ -97,7 +97,7 @@ impl Filter {
             && self
                 .older_than
                 .is_none_or(|span| link.made_at < before(span))
-            && self.unused_for.is_none_or(|span| used < before(span))
+            && self.unused_for.is_none_or(|span| last_use < before(span))
     }
 }
 
@@ -206,13 +206,13 @@ async fn fitting(ground: &Ground, filter: &Filter) -> Result<Vec<Share>, CliErro
     let mut found = Vec::new();
     let mut after = ShareId(0);
     loop {
-        let list = ListShares {
+        let links = ListShares {
             which: Which::Links,
             now,
             after,
             limit: i64::try_from(AT_ONCE).unwrap_or(i64::MAX),
         };
-        let page = ground.metadata.read(list).await?;
+        let page = ground.metadata.read(links).await?;
         let Some(last) = page.last() else {
             return Ok(found);
         };

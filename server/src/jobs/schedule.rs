@@ -181,10 +181,9 @@ impl Schedule {
         let now = self.clock.now();
         match task {
             Task::Pack(seconds) | Task::EndLocks(seconds) => now.plus_seconds(seconds),
-            Task::Names(_) => now,
             Task::Housekeeping(_) => now.plus_seconds(HOUSEKEEPING_FIRST_SECONDS),
             Task::Collect(_) => now.plus_seconds(COLLECT_FIRST_SECONDS),
-            Task::Mail => now,
+            Task::Names(_) | Task::Mail => now,
             // It is far between, so restarts must not put it off for ever.
             Task::Verify(seconds) => match self.metadata.read(ReadSetting(VERIFIED_AT)).await {
                 Ok(Some(last)) => last.parse().map_or(now, Timestamp).plus_seconds(seconds),
