@@ -16,7 +16,7 @@ test: ## Installs what the tests need and runs all of them; NUAGE_TEST_FULL=1 fo
 	sh tests/install-packages.sh
 	$(CARGO) build --locked -p nuage-server
 	$(CARGO) test --workspace --locked
-	NUAGE_TEST_SHAPE=scaled $(CARGO) test --workspace --locked --test suites -- dav:: nextcloud:: storage:: clients:: abuse:: cost::
+	NUAGE_TEST_SHAPE=scaled $(CARGO) test --workspace --locked --test suites -- dav:: nextcloud:: storage:: clients:: abuse:: cost:: sharing:: mail::
 
 bench: ## Measures Nuage beside Apache and dufs; QUICK=1 for a short run.
 	tests/bench/run $(if $(QUICK),--quick)
