@@ -15,6 +15,8 @@ need rclone rclone
 need mount.davfs davfs2
 need cadaver cadaver
 need curl curl
+need unzip unzip
+need python3 python3
 need fusermount3 fuse3
 need gcc gcc
 need pdftoppm poppler-utils

@@ -114,7 +114,8 @@ impl Identity {
         };
         let text = question.text.trim();
         let characters = text.chars().count();
-        if characters == 0 || characters > TEXT_CHARACTERS_MAX {
+        let is_a_name = (1..=TEXT_CHARACTERS_MAX).contains(&characters);
+        if !is_a_name || text.chars().any(char::is_control) {
             return Ok(FoundNames::default());
         }
         let exactly = FindExactly {
@@ -171,7 +172,7 @@ impl Identity {
                 if into.exact_people.iter().any(|exact| exact.id == person.id) {
                     continue;
                 }
-                if words_of(&person.display_name) == words {
+                if question.offset == 0 && words_of(&person.display_name) == words {
                     into.exact_people.push(person);
                 } else {
                     into.people.push(person);

@@ -165,6 +165,21 @@ fn kinds_and_pages_are_as_asked_for_and_lead_on() {
     }
     assert_eq!(turned, ["cdupont", "cdupont2", "marc"]);
 
+    // Of two people with the name that was typed, the second stands on the second page.
+    let twins = "search=camille%20dupont&perPage=1";
+    let (first, second) = (find(ana, twins), find(ana, &format!("{twins}&page=2")));
+    assert_eq!(names(&first["exact"]["users"]), ["cdupont"]);
+    assert_eq!(names(&second["exact"]["users"]), Vec::<&str>::new());
+    assert_eq!(names(&second["users"]), ["cdupont2"]);
+
+    for odd in [
+        "search=%00",
+        "search=a%00b",
+        "search=%FF%FE",
+        "search=%F4%8F%BF%BF",
+    ] {
+        assert_eq!(names(&find(ana, odd)["users"]), Vec::<&str>::new(), "{odd}");
+    }
     for odd in ["page=0", "perPage=0", "page=x"] {
         let target = format!("{SHAREES}?search=a&{odd}");
         ana.raw("GET", &target).send().expect(400);

@@ -30,6 +30,9 @@ struct Options {
     /// Connections that ask at the same time.
     #[arg(long, default_value_t = 1)]
     connections: usize,
+    /// People find only those of their groups, and the one who asks shares a group with each so manieth.
+    #[arg(long)]
+    groups: Option<u64>,
 }
 
 const FIRST_NAMES: &[&str] = &[
@@ -107,10 +110,21 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> String {
-    let mut server = TestServer::start();
+    let mut server = match options.groups {
+        None => TestServer::start(),
+        Some(_) => TestServer::with(&[("NUAGE_PEOPLE__SEARCH", "groups")]),
+    };
     let asker = server.user("asker");
+    server.data.command(&["group", "add", "colleagues"]).ok();
     server.stop();
     fill(&server.data, options.people);
+    if let Some(each) = options.groups {
+        let join = format!(
+            "INSERT INTO member (team_id, account_id, role) SELECT t.id, a.id, 1 FROM team t, account a \
+             WHERE a.id % {each} = 0 OR a.name = 'asker'"
+        );
+        server.data.execute(&join);
+    }
     let begun = Instant::now();
     server.start_again();
     let waiting = "SELECT count(*) FROM account WHERE worded = 0";
