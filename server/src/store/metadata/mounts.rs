@@ -109,13 +109,14 @@ macro_rules! select_grants {
              CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, \
              CASE WHEN EXISTS (SELECT 1 FROM space h JOIN node c ON c.parent_id = h.root_id \
              WHERE h.id = $1 AND c.name = s.name) THEN 1 ELSE 0 END, \
-             coalesce(o.name, t.name, ''), coalesce(o.display_name, t.name, ''), \
-             coalesce(b.name, ''), coalesce(b.display_name, '') \
+             coalesce((SELECT o.name FROM account o WHERE sp.kind = 1 AND o.id = sp.owner_id), \
+             (SELECT t.name FROM team t WHERE sp.kind = 2 AND t.id = sp.owner_id), ''), \
+             coalesce((SELECT o.display_name FROM account o WHERE sp.kind = 1 AND o.id = sp.owner_id), \
+             (SELECT t.name FROM team t WHERE sp.kind = 2 AND t.id = sp.owner_id), ''), \
+             coalesce((SELECT b.name FROM account b WHERE b.id = s.sharer_id), ''), \
+             coalesce((SELECT b.display_name FROM account b WHERE b.id = s.sharer_id), '') \
              FROM share s JOIN space sp ON sp.id = s.space_id AND sp.state = 0 \
-             JOIN node n ON n.id = s.node_id \
-             LEFT JOIN account o ON sp.kind = 1 AND o.id = sp.owner_id \
-             LEFT JOIN team t ON sp.kind = 2 AND t.id = sp.owner_id \
-             LEFT JOIN account b ON b.id = s.sharer_id ",
+             JOIN node n ON n.id = s.node_id ",
             $tail
         )
     };

@@ -143,7 +143,7 @@ pub struct Share {
     pub opened_at: Option<Timestamp>,
 }
 
-/// The columns after those of the node.
+// Names are asked for one by one: with a join for each, PostgreSQL would not look for the best order any more.
 macro_rules! select_shares {
     ($tail:literal) => {
         concat!(
@@ -151,16 +151,18 @@ macro_rules! select_shares {
              n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, \
              s.id, s.kind, s.to_id, s.sharer_id, s.permissions, s.may_download, s.name, s.note, \
              s.label, s.expires_at, s.made_at, s.token, s.password_hash, s.opens, s.opened_at, \
-             coalesce(r.name, g.name, ''), coalesce(r.display_name, g.name, ''), \
-             coalesce(b.name, ''), coalesce(b.display_name, ''), \
-             coalesce(o.name, t.name, ''), coalesce(o.display_name, t.name, '') \
+             coalesce((SELECT r.name FROM account r WHERE s.kind = 0 AND r.id = s.to_id), \
+             (SELECT g.name FROM team g WHERE s.kind = 1 AND g.id = s.to_id), ''), \
+             coalesce((SELECT r.display_name FROM account r WHERE s.kind = 0 AND r.id = s.to_id), \
+             (SELECT g.name FROM team g WHERE s.kind = 1 AND g.id = s.to_id), ''), \
+             coalesce((SELECT b.name FROM account b WHERE b.id = s.sharer_id), ''), \
+             coalesce((SELECT b.display_name FROM account b WHERE b.id = s.sharer_id), ''), \
+             coalesce((SELECT o.name FROM account o WHERE sp.kind = 1 AND o.id = sp.owner_id), \
+             (SELECT t.name FROM team t WHERE sp.kind = 2 AND t.id = sp.owner_id), ''), \
+             coalesce((SELECT o.display_name FROM account o WHERE sp.kind = 1 AND o.id = sp.owner_id), \
+             (SELECT t.name FROM team t WHERE sp.kind = 2 AND t.id = sp.owner_id), '') \
              FROM share s JOIN node n ON n.id = s.node_id \
-             JOIN space sp ON sp.id = s.space_id AND sp.state = 0 \
-             LEFT JOIN account r ON s.kind = 0 AND r.id = s.to_id \
-             LEFT JOIN team g ON s.kind = 1 AND g.id = s.to_id \
-             LEFT JOIN account b ON b.id = s.sharer_id \
-             LEFT JOIN account o ON sp.kind = 1 AND o.id = sp.owner_id \
-             LEFT JOIN team t ON sp.kind = 2 AND t.id = sp.owner_id ",
+             JOIN space sp ON sp.id = s.space_id AND sp.state = 0 ",
             $tail
         )
     };
