@@ -230,7 +230,17 @@ impl Operation for ListMounts {
         }
         grants.sort_by_key(|grant| grant.id);
         let mut given = self.combine(tx, grants).await?;
-        given.extend(belongings.into_iter().map(Belonging::given));
+        for belonging in belongings {
+            let mut own = belonging.given();
+            // A space that was also shared with one of its members appears once.
+            let same = |given: &Given| given.mount.node.id == own.mount.node.id;
+            if let Some(place) = given.iter().position(same) {
+                let shared = given.swap_remove(place).mount;
+                own.mount.permissions = own.mount.permissions.or(shared.permissions);
+                own.mount.until = shared.until;
+            }
+            given.push(own);
+        }
         self.place(tx, given, placed).await
     }
 }

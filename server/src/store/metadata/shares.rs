@@ -307,6 +307,9 @@ impl CreateShare {
         let (kind, to) = self.receiver.columns();
         let there = match self.receiver {
             Receiver::Link => return Ok(None),
+            Receiver::Person(person) if person == self.sharer => {
+                return Ok(Some(Shared::Already(None)));
+            }
             Receiver::Person(person) => {
                 tx.row(
                     "SELECT home_space FROM account WHERE id = $1 AND state = 0",
