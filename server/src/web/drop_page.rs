@@ -19,7 +19,6 @@ use crate::http::body::BodyFault;
 use crate::http::body::RequestBody;
 use crate::http::escape::escaped;
 use crate::http::human::size_text;
-use crate::http::language::Language;
 use crate::http::page::push;
 use crate::identity::Caller;
 use crate::sharing::OpenedLink;
@@ -70,12 +69,7 @@ impl Web {
         received: &[Received],
         wrong: Option<&str>,
     ) -> String {
-        let who = escaped(&link.share.sharer_shown.display_name);
-        let mut content = match guest.language {
-            Language::French => format!("<p>Envoyez des fichiers à {who}.</p>\n"),
-            Language::English => format!("<p>Send files to {who}.</p>\n"),
-        };
-        content.push_str(&self.introduction(guest, link));
+        let mut content = self.introduction(guest, link);
         if let Some(wrong) = wrong {
             push(
                 &mut content,

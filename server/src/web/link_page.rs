@@ -105,9 +105,12 @@ impl Web {
     /// Says who shares it, and until when.
     pub(super) fn introduction(&self, guest: &Guest<'_>, link: &OpenedLink) -> String {
         let who = escaped(&link.share.sharer_shown.display_name);
-        let mut text = match guest.language {
-            Language::French => format!("<p>Partagé par {who}"),
-            Language::English => format!("<p>Shared by {who}"),
+        let is_drop = link.permissions == Permissions::CREATE;
+        let mut text = match (guest.language, is_drop) {
+            (Language::French, false) => format!("<p>Partagé par {who}"),
+            (Language::English, false) => format!("<p>Shared by {who}"),
+            (Language::French, true) => format!("<p>Envoyez des fichiers à {who}"),
+            (Language::English, true) => format!("<p>Send files to {who}"),
         };
         if let Some(end) = link.share.expires_at {
             let day = day_text(self.sharing.last_day(end), guest.language);

@@ -12,8 +12,8 @@ use serde_json::Value;
 /// Where the calls about shares are.
 const API: &str = "/ocs/v2.php/apps/files_sharing/api/v1";
 /// What may be done, as sums of the sharing API.
-const READ: u8 = 1;
-const CHANGE: u8 = 15;
+pub(crate) const READ: u8 = 1;
+pub(crate) const CHANGE: u8 = 15;
 const ALL: u8 = 31;
 /// How long a server may take to notice what a command changed.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -55,7 +55,7 @@ fn form_urlencoded(form: &[(&str, &str)]) -> String {
 
 /// Shares a path with a person and returns the share's number.
 #[track_caller]
-fn give(from: &User, path: &str, to: &User, permissions: u8) -> String {
+pub(crate) fn give(from: &User, path: &str, to: &User, permissions: u8) -> String {
     let form = [
         ("path", path),
         ("shareType", "0"),
@@ -81,7 +81,7 @@ fn give_group(from: &User, path: &str, group: &str, permissions: u8) -> String {
 
 /// Ends a share.
 #[track_caller]
-fn end(user: &User, share: &str) {
+pub(crate) fn end(user: &User, share: &str) {
     call(user, "DELETE", &format!("shares/{share}"), &[]).expect(200);
 }
 

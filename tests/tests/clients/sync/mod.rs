@@ -5,6 +5,7 @@
 //! what it asked the server, by the server's log.
 
 mod scenario;
+mod shared;
 mod trouble;
 
 use std::cell::Cell;
