@@ -21,6 +21,7 @@ use nuage_tests::data::Pattern;
 use nuage_tests::data::bytes;
 use nuage_tests::http::Answer;
 use nuage_tests::http::Broken;
+use nuage_tests::http::Request;
 use nuage_tests::server::files_below;
 use nuage_tests::user::encode;
 use nuage_tests::wait::wait_until;
@@ -51,13 +52,13 @@ impl Received {
     #[track_caller]
     fn get(server: &TestServer, user: &User, target: &str) -> Self {
         let request = user.raw("GET", target).header("Accept", "application/zip");
-        Self::receive(server, user, request.into_request(), &mut |_| {}).unwrap()
+        Self::receive(server, user, &request.into_request(), &mut |_| {}).unwrap()
     }
 
     fn receive(
         server: &TestServer,
         user: &User,
-        request: nuage_tests::http::Request,
+        request: &Request,
         meanwhile: &mut dyn FnMut(u64),
     ) -> Result<Self, Broken> {
         let file = server.data.scratch("archive").join("archive.zip");
@@ -65,7 +66,7 @@ impl Received {
         let mut length = 0;
         let zeros = vec![0; 64 << 10];
         let mut connection = user.connect();
-        connection.set_patience(Duration::from_secs(60));
+        connection.set_patience(Duration::from_mins(1));
         connection.write(&request.head()).unwrap();
         let answer = connection.receive_into(&request.target, false, &mut |piece| {
             meanwhile(length);
@@ -219,7 +220,7 @@ fn a_selection_comes_as_it_was_named() {
         .header("Accept", "application/zip")
         .header("X-NC-Files", "c,d")
         .header("X-NC-Files", "_missing.txt");
-    let by_headers = Received::receive(&server, &alice, request.into_request(), &mut |_| {});
+    let by_headers = Received::receive(&server, &alice, &request.into_request(), &mut |_| {});
     if let Some(found) = by_headers.unwrap().read(&[]) {
         assert_eq!(names(&found), ["c,d", "_missing.txt"]);
     }
@@ -323,7 +324,7 @@ fn what_goes_away_meanwhile_is_named_in_the_archive() {
             .header("Accept", "application/zip")
             .header("Accept-Language", language);
         let mut is_done = false;
-        let received = Received::receive(&server, &alice, request.into_request(), &mut |_| {
+        let received = Received::receive(&server, &alice, &request.into_request(), &mut |_| {
             // The large file is on its way, and far more than the connection holds.
             if !std::mem::replace(&mut is_done, true) {
                 alice.delete("/d/f8").send().expect(204);
