@@ -4,7 +4,7 @@
 set -eu
 
 packages=""
-need() { # need PROGRAM PACKAGE
+need() { # need PROGRAM PACKAGES
     if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; then
         packages="$packages $2"
     fi
@@ -18,6 +18,8 @@ need curl curl
 need unzip unzip
 need python3 python3
 need fusermount3 fuse3
+need gio "libglib2.0-bin gvfs-backends gvfs-daemons"
+need dbus-run-session dbus
 need gcc gcc
 need pdftoppm poppler-utils
 need ffmpeg ffmpeg

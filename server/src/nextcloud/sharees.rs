@@ -166,7 +166,8 @@ fn describe(found: &FoundNames, are_proposals: bool) -> Value {
 
 /// Describes somebody; a second one of the same name is told apart by the sign-in name.
 fn describe_person(person: &FoundPerson, is_twin: bool) -> Value {
-    let unique = person.email.as_deref().unwrap_or(&person.name);
+    // An address of mail is not for everybody to see.
+    let unique = &person.name;
     json!({
         "label": person.display_name,
         "subline": if is_twin { person.name.as_str() } else { "" },

@@ -6,6 +6,7 @@
 mod cadaver;
 mod curl;
 mod davfs;
+mod desktops;
 mod habits;
 mod litmus;
 mod rclone;

@@ -99,7 +99,7 @@ fn people_and_groups_are_found_as_clients_show_them() {
             "subline": "cdupont",
             "icon": "icon-user",
             "value": {"shareType": 0, "shareWith": "cdupont"},
-            "shareWithDisplayNameUnique": "camille@example.org",
+            "shareWithDisplayNameUnique": "cdupont",
             "status": [],
         })
     );

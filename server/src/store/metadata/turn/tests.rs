@@ -56,7 +56,10 @@ async fn a_server_that_wakes_up_late_writes_nothing() {
         .unwrap();
     tokio::spawn(connection);
     client
-        .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
         .await
         .unwrap();
     let next = loop {
