@@ -212,7 +212,7 @@ impl World {
         NodePath::parse(&names.join("/")).unwrap()
     }
 
-    fn is_root(&self, folder: usize) -> bool {
+    fn is_root(folder: usize) -> bool {
         folder < PEOPLE + TEAMS
     }
 
@@ -331,9 +331,9 @@ impl World {
             bytes_max: 1_000,
             precondition: Precondition::default(),
         };
-        let made = self.on.store.write(make).await.unwrap().unwrap();
+        let folder = self.on.store.write(make).await.unwrap().unwrap();
         self.folders.push(Folder {
-            id: made.id,
+            id: folder.id,
             space,
             name,
             parent: Some(parent),
@@ -524,7 +524,7 @@ impl World {
         let alive = self.alive();
         let folder = alive[self.below(alive.len())];
         let to = alive[self.below(alive.len())];
-        if self.is_root(folder) || self.chain(to).contains(&folder) || self.chain(to).len() > 5 {
+        if Self::is_root(folder) || self.chain(to).contains(&folder) || self.chain(to).len() > 5 {
             return;
         }
         let name = nuage_shared::node_path::NodeName::parse(&self.folders[folder].name).unwrap();
@@ -554,7 +554,7 @@ impl World {
     async fn trash(&mut self) {
         let alive = self.alive();
         let folder = alive[self.below(alive.len())];
-        if self.is_root(folder) {
+        if Self::is_root(folder) {
             return;
         }
         let delete = Delete {
@@ -587,7 +587,7 @@ impl World {
             second,
         };
         self.on.store.write(restore).await.unwrap();
-        let is_home = |folder: usize| self.folders[folder].space == space && self.is_root(folder);
+        let is_home = |folder: usize| self.folders[folder].space == space && Self::is_root(folder);
         let root = (0..PEOPLE + TEAMS).find(|root| is_home(*root)).unwrap();
         let is_there = !self.chain(parent).is_empty() && self.folders[parent].space == space;
         self.folders[folder].trashed = None;
