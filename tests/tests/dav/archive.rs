@@ -379,7 +379,7 @@ fn settings_bound_what_one_archive_holds_and_how_many_are_made() {
         ("NUAGE_DOWNLOADS__ARCHIVE_MAX_ENTRIES", "4"),
         ("NUAGE_DOWNLOADS__ARCHIVE_MAX_SIZE", "50MB"),
         ("NUAGE_DOWNLOADS__ARCHIVES_AT_ONCE", "1"),
-        ("NUAGE_HTTP__STALL_TIMEOUT_SECONDS", "2"),
+        ("NUAGE_HTTP__STALL_TIMEOUT_SECONDS", "5"),
     ]);
     let alice = server.user("alice");
     for folder in ["/files", "/folders", "/bytes", "/fits"] {
