@@ -54,7 +54,11 @@ impl Language {
         let Ok(moment) = jiff::Timestamp::from_second(at.seconds()) else {
             return "?".to_owned();
         };
-        let date = moment.to_zoned(jiff::tz::TimeZone::UTC).date();
+        self.date(moment.to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+
+    /// Writes a day as people do.
+    pub fn date(self, date: jiff::civil::Date) -> String {
         let months = match self {
             Self::English => ENGLISH_MONTHS,
             Self::French => FRENCH_MONTHS,

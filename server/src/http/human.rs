@@ -1,6 +1,4 @@
-//! Sizes and days as people write them, in their language.
-
-use jiff::civil::Date;
+//! Sizes as people write them, in their language.
 
 use crate::http::language::Language;
 
@@ -33,50 +31,8 @@ pub fn size_text(bytes: u64, language: Language) -> String {
     format!("{whole}{point}{tenth}\u{a0}{name}")
 }
 
-/// Returns a day as people write it: `30 November 2026`, `30 novembre 2026`.
-pub fn day_text(day: Date, language: Language) -> String {
-    let names = match language {
-        Language::English => [
-            "January",
-            "February",
-            "March",
-            "April",
-            "May",
-            "June",
-            "July",
-            "August",
-            "September",
-            "October",
-            "November",
-            "December",
-        ],
-        Language::French => [
-            "janvier",
-            "février",
-            "mars",
-            "avril",
-            "mai",
-            "juin",
-            "juillet",
-            "août",
-            "septembre",
-            "octobre",
-            "novembre",
-            "décembre",
-        ],
-    };
-    let index = usize::from(day.month().unsigned_abs()) - 1;
-    let month = names.get(index).copied().unwrap_or_default();
-    let number = match (day.day(), language) {
-        (1, Language::French) => "1er".to_owned(),
-        (number, _) => number.to_string(),
-    };
-    format!("{number} {month} {}", day.year())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::day_text;
     use super::size_text;
     use crate::http::language::Language;
 
@@ -96,12 +52,5 @@ mod tests {
             assert_eq!(plain(Language::French), french);
         }
         assert!(size_text(u64::MAX, Language::English).ends_with("PB"));
-    }
-
-    #[test]
-    fn days_read_as_people_write_them() {
-        let day = jiff::civil::date(2026, 11, 1);
-        assert_eq!(day_text(day, Language::English), "1 November 2026");
-        assert_eq!(day_text(day, Language::French), "1er novembre 2026");
     }
 }

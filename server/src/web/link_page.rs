@@ -16,7 +16,6 @@ use crate::http::archive;
 use crate::http::body::Body;
 use crate::http::download;
 use crate::http::escape::escaped;
-use crate::http::human::day_text;
 use crate::http::human::size_text;
 use crate::http::language::Language;
 use crate::http::page::push;
@@ -113,7 +112,7 @@ impl Web {
             (Language::English, true) => format!("<p>Send files to {who}"),
         };
         if let Some(end) = link.share.expires_at {
-            let day = day_text(self.sharing.last_day(end), guest.language);
+            let day = guest.language.date(self.sharing.last_day(end));
             match guest.language {
                 Language::French => push(&mut text, format_args!(", jusqu’au {day} inclus")),
                 Language::English => push(&mut text, format_args!(", until the end of {day}")),
