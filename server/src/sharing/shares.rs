@@ -6,8 +6,11 @@ use nuage_shared::node_path::NodePath;
 use crate::files::Node;
 use crate::files::NodeId;
 use crate::files::Permissions;
+use crate::files::Reason;
+use crate::files::Rights;
 use crate::files::error::FilesError;
 use crate::identity::Caller;
+use crate::identity::Role;
 use crate::identity::Scope;
 use crate::identity::error::AdminError;
 use crate::identity::secret::Secret;
@@ -238,13 +241,14 @@ impl Sharing {
         if share.sharer == caller.user || share.receiver == Receiver::Person(caller.user) {
             return Ok(share);
         }
-        // Whoever sees the node may know with whom it is shared; of a link, who owns it.
+        // Whoever may share the node may know with whom others did. A link opens to whoever knows it, perhaps for more
+        // than they have themselves, so those of others are for the owner.
         let seen = self.files.rights_on(caller, share.node.id).await;
         let seen = seen.map_err(|error| match error {
             FilesError::NotFound { .. } => SharingError::NoSuchShare,
             other => other.into(),
         })?;
-        if seen.permissions.has(Permissions::SHARE) {
+        if is_shown(&share, &seen) {
             Ok(share)
         } else {
             Err(SharingError::NoSuchShare)
@@ -261,19 +265,18 @@ impl Sharing {
             Selected::ToMe => Which::To(caller.user),
         };
         let mut found = self.read(which).await?;
-        let is_all = match selected {
-            Selected::Mine | Selected::ToMe => true,
-            Selected::Below(_)
-            | Selected::OfNode {
-                of_others: false, ..
-            } => false,
-            Selected::OfNode { node, .. } => {
+        match selected {
+            Selected::Mine | Selected::ToMe => {}
+            Selected::OfNode {
+                node,
+                of_others: true,
+            } => {
                 let rights = self.files.rights_on(caller, node).await?;
-                rights.permissions.has(Permissions::SHARE)
+                found.retain(|share| share.sharer == caller.user || is_shown(share, &rights));
             }
-        };
-        if !is_all {
-            found.retain(|share| share.sharer == caller.user);
+            Selected::Below(_) | Selected::OfNode { .. } => {
+                found.retain(|share| share.sharer == caller.user);
+            }
         }
         Ok(found)
     }
@@ -352,6 +355,16 @@ impl Sharing {
             Err(SharingError::BadAddress)
         }
     }
+}
+
+/// Returns whether a share that somebody else gave is shown to whoever has these rights on its node.
+fn is_shown(share: &Share, rights: &Rights) -> bool {
+    let is_owner = match &rights.reason {
+        Reason::Owner => true,
+        Reason::Member { role, .. } => *role == Role::Manager,
+        Reason::ReadOnlyPassword | Reason::Given { .. } | Reason::Link => false,
+    };
+    is_owner || (share.receiver != Receiver::Link && rights.permissions.has(Permissions::SHARE))
 }
 
 /// Refuses whoever came by a link: what was given by one is not given on.

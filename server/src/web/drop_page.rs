@@ -1,12 +1,17 @@
 //! A folder into which people send files without seeing what is there.
 
-use futures_util::TryStreamExt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::header;
 use http_body_util::BodyExt;
+use multer::Constraints;
 use multer::Multipart;
+use multer::SizeLimit;
 use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 
@@ -28,6 +33,9 @@ use crate::web::link_of;
 
 /// The longest name that somebody gives of themselves, in bytes.
 const OWN_NAME_BYTES_MAX: usize = 400;
+
+/// What may arrive of a form without anything of it being understood, in bytes.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
 
 /// A file that was received.
 pub(super) struct Received {
@@ -181,21 +189,32 @@ impl Web {
             .and_then(|kind| kind.to_str().ok())
             .ok_or(Fault::Form)?;
         let boundary = multer::parse_boundary(kind).map_err(|_fault| Fault::Form)?;
+        // The parser takes in all that it is given at once, and waits without end for the end of a head.
+        let unread = &AtomicUsize::new(0);
         let frames = futures_util::stream::unfold(body, |body| async move {
+            tokio::task::yield_now().await;
             let frame = body.frame().await?;
-            let data = frame.map(|frame| frame.into_data().unwrap_or_default());
+            let data = frame.map_err(|fault: BodyFault| fault.to_string());
+            let data = data.map(|frame| frame.into_data().unwrap_or_default());
+            let length = data.as_ref().map_or(0, Bytes::len);
+            let data = if unread.fetch_add(length, Ordering::Relaxed) > UNREAD_BYTES_MAX {
+                Err("a part has no end of its head".to_owned())
+            } else {
+                data
+            };
             Some((data, body))
         });
-        let frames = std::pin::pin!(frames.map_err(|fault: BodyFault| fault.to_string()));
-        let mut form = Multipart::new(frames, boundary);
+        let own = SizeLimit::new().for_field("own", OWN_NAME_BYTES_MAX as u64);
+        let limits = Constraints::new().size_limit(own);
+        let frames = std::pin::pin!(frames);
+        let mut form = Multipart::with_constraints(frames, boundary, limits);
         let mut folder = NodePath::root();
         while let Some(mut part) = form.next_field().await.map_err(|_fault| Fault::Form)? {
+            unread.store(0, Ordering::Relaxed);
             if part.name() == Some("own") {
                 let text = part.text().await.map_err(|_fault| Fault::Form)?;
                 let text = text.trim();
-                if let Ok(name) = NodeName::parse(text)
-                    && text.len() <= OWN_NAME_BYTES_MAX
-                {
+                if let Ok(name) = NodeName::parse(text) {
                     folder = self.own_folder(caller, name).await?;
                 }
                 continue;
@@ -220,6 +239,7 @@ impl Web {
             let mut upload = self.files.begin_upload(caller, request).await?;
             let mut size_bytes = 0;
             while let Some(piece) = part.chunk().await.map_err(|_fault| Fault::Form)? {
+                unread.store(0, Ordering::Relaxed);
                 size_bytes += piece.len() as u64;
                 upload.write(piece).await?;
             }

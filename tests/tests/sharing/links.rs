@@ -603,3 +603,52 @@ fn an_administrator_finds_links_and_ends_many_at_once() {
         .anonymous(Request::new("GET", &closed.page()))
         .expect(404);
 }
+
+#[test]
+fn whoever_may_share_further_does_not_see_the_links_of_others() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.user("ann"), server.user("bob"));
+    course(&ann);
+    crate::sharing::give(&ann, "/Cours", &bob, crate::sharing::READ | 16);
+    let link = Link::make(&ann, "/Cours", &[("permissions", "15")]);
+    let own = Link::make(&bob, "/Cours", &[]);
+    let seen = call(&bob, "GET", "shares?path=/Cours&reshares=true", &[]).expect(200);
+    assert!(!seen.text().contains(&link.token), "{seen}");
+    assert!(seen.text().contains(&own.token), "{seen}");
+    call(&bob, "GET", &format!("shares/{}", link.id), &[]).expect(404);
+    // Whose it is sees all, and may end them.
+    let seen = call(&ann, "GET", "shares?path=/Cours&reshares=true", &[]).expect(200);
+    assert!(seen.text().contains(&own.token), "{seen}");
+    call(&ann, "DELETE", &format!("shares/{}", own.id), &[]).expect(200);
+}
+
+#[test]
+fn a_form_that_never_gets_to_its_point_costs_nothing() {
+    let server = TestServer::start();
+    let ann = server.user("ann");
+    course(&ann);
+    let link = Link::make(&ann, "/Cours", &[("permissions", "4")]);
+    let send = |front: &str| {
+        let mut body = front.as_bytes().to_vec();
+        body.resize(48 << 20, b'x');
+        let request = Request::new("POST", &link.page())
+            .header("Content-Type", "multipart/form-data; boundary=b")
+            .body(body);
+        let mut connection = nuage_tests::http::Connection::open(server.address()).unwrap();
+        // The answer may come before all is sent.
+        let _answer = connection.send(request);
+    };
+    send("--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"");
+    let before = server.restart_memory_peak();
+    for front in [
+        "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"",
+        "--b\r\nContent-Disposition: form-data; name=\"own\"\r\n\r\n",
+        "no boundary at all",
+    ] {
+        send(front);
+    }
+    let grown = server.memory_peak_bytes().saturating_sub(before);
+    assert!(grown <= 16 << 20, "{grown} bytes");
+    assert_eq!(ann.names("/Cours").len(), 2);
+    server.assert_clean();
+}
