@@ -6,6 +6,7 @@
 //!   nothing once it is taken from them.
 //! * Nobody's right rests on itself, however people share with each other in a circle.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::clock::Timestamp;
@@ -15,6 +16,8 @@ use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::tx::Asked;
+use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
 
 /// Returns what a member of a group may do in its space.
@@ -36,23 +39,51 @@ pub(crate) fn fitting(permissions: Permissions, node: &Node) -> Permissions {
 }
 
 /// Returns what somebody may pass on of a node: what they may do with it themselves, if they may share it.
-///
-/// `asking` are those whose rights are being asked for: nobody's right rests on itself.
 pub(crate) async fn passed_on_by<T: Tx>(
     tx: &mut T,
     (sharer, node, now): (UserId, NodeId, Timestamp),
-    asking: &mut HashSet<UserId>,
 ) -> StoreResult<Permissions> {
-    if !asking.insert(sharer) {
-        return Ok(Permissions::NONE);
-    }
-    let found = rights_of(tx, (sharer, node, now), asking).await?;
-    asking.remove(&sharer);
-    Ok(if found.has(Permissions::SHARE) {
-        found
+    let found = permissions_on(tx, (sharer, node, now)).await?;
+    Ok(if_shareable(found))
+}
+
+fn if_shareable(rights: Permissions) -> Permissions {
+    if rights.has(Permissions::SHARE) {
+        rights
     } else {
         Permissions::NONE
-    })
+    }
+}
+
+/// What is known of somebody, and of the space of a node.
+struct Standing {
+    is_own: bool,
+    role: Option<i64>,
+    is_active: bool,
+}
+
+/// A share of a node or of something above it.
+struct OnTheWay {
+    /// How far above.
+    height: i64,
+    sharer: UserId,
+    kind: i64,
+    to: i64,
+    permissions: Permissions,
+    /// Whether it was given by the owner of the space.
+    is_owners: bool,
+    is_of_folder: bool,
+}
+
+impl OnTheWay {
+    /// Returns what of a set of permissions means something for what was shared.
+    fn fitting(&self, permissions: Permissions) -> Permissions {
+        if self.is_of_folder {
+            permissions
+        } else {
+            permissions.without(Permissions::CREATE.or(Permissions::DELETE))
+        }
+    }
 }
 
 /// Returns what somebody may do with a node, wherever it lies and by whatever way; nothing in a trash.
@@ -60,45 +91,14 @@ pub(crate) async fn permissions_on<T: Tx>(
     tx: &mut T,
     (person, node, now): (UserId, NodeId, Timestamp),
 ) -> StoreResult<Permissions> {
-    rights_of(tx, (person, node, now), &mut HashSet::from([person])).await
-}
-
-/// What [`rights_of`] reads of the space of a node.
-struct Standing {
-    is_own: bool,
-    role: Option<i64>,
-    is_active: bool,
-}
-
-async fn rights_of<T: Tx>(
-    tx: &mut T,
-    (person, node, now): (UserId, NodeId, Timestamp),
-    asking: &mut HashSet<UserId>,
-) -> StoreResult<Permissions> {
-    let standing = tx
-        .ask(
-            "SELECT CASE WHEN s.kind = 1 AND s.owner_id = $1 THEN 1 ELSE 0 END, \
-             (SELECT m.role FROM member m JOIN team t ON t.id = m.team_id AND t.state = 0 \
-             WHERE s.kind = 2 AND m.team_id = s.owner_id AND m.account_id = $1), \
-             (SELECT 1 FROM account a WHERE a.id = $1 AND a.state = 0) \
-             FROM node n JOIN space s ON s.id = n.space_id AND s.state = 0 WHERE n.id = $2",
-            &[person.0.into(), node.0.into()],
-            |row| {
-                Ok(Standing {
-                    is_own: row.int(0)? != 0,
-                    role: row.opt_int(1)?,
-                    is_active: row.opt_int(2)?.is_some(),
-                })
-            },
-        )
-        .await?;
+    let standing = ask_standing(tx, person, node).await?;
     let shares = tx
         .ask(
             "WITH RECURSIVE up(id, parent_id, height) AS (\
              SELECT id, parent_id, 0 FROM node WHERE id = $1 UNION ALL \
              SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
              WHERE n.id = u.parent_id AND u.height < 300) \
-             SELECT s.sharer_id, s.node_id, s.permissions, \
+             SELECT u.height, s.sharer_id, s.kind, s.to_id, s.permissions, \
              CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind \
              FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
              WHERE s.node_id = u.id AND s.state = 0 AND sp.id = s.space_id AND sp.state = 0 \
@@ -107,41 +107,177 @@ async fn rights_of<T: Tx>(
              JOIN team t ON t.id = m.team_id AND t.state = 0 \
              WHERE m.team_id = s.to_id AND m.account_id = $3)))",
             &[node.0.into(), now.0.into(), person.0.into()],
-            |row| {
-                Ok((
-                    UserId(row.int(0)?),
-                    NodeId(row.int(1)?),
-                    Permissions::of_bits(row.int(2)?),
-                    row.int(3)? != 0,
-                    row.int(4)? == 0,
-                ))
-            },
+            read_share,
         )
         .await?;
     let standing = tx.answer_one(standing).await?;
     let shares = tx.answer(shares).await?;
-    let Some(standing) = standing.filter(|standing| standing.is_active) else {
-        return Ok(Permissions::NONE);
+    let own = match standing {
+        Some(standing) if standing.is_active => standing.own()?,
+        Some(_) | None => return Ok(Permissions::NONE),
     };
-    if standing.is_own {
-        return Ok(Permissions::ALL);
+    if own == Permissions::ALL || shares.is_empty() {
+        return Ok(own);
     }
-    let mut found = match standing.role {
-        Some(role) => permissions_of(Role::from_column(role)?),
-        None => Permissions::NONE,
-    };
-    for (sharer, node, stored, is_owners, is_folder) in shares {
-        let of_giver = if is_owners {
+    if shares.iter().all(|share| share.is_owners) {
+        let given = shares.iter().map(|share| share.fitting(share.permissions));
+        return Ok(given.fold(own, Permissions::or));
+    }
+    Ok(Circle::gather(tx, (person, node, now)).await?.rights())
+}
+
+impl Standing {
+    /// Returns what somebody may do without having been given anything.
+    fn own(&self) -> StoreResult<Permissions> {
+        match (self.is_own, self.role) {
+            (true, _) => Ok(Permissions::ALL),
+            (false, Some(role)) => Ok(permissions_of(Role::from_column(role)?)),
+            (false, None) => Ok(Permissions::NONE),
+        }
+    }
+}
+
+async fn ask_standing<T: Tx>(
+    tx: &mut T,
+    person: UserId,
+    node: NodeId,
+) -> StoreResult<Asked<Standing>> {
+    tx.ask(
+        "SELECT CASE WHEN s.kind = 1 AND s.owner_id = $1 THEN 1 ELSE 0 END, \
+         (SELECT m.role FROM member m JOIN team t ON t.id = m.team_id AND t.state = 0 \
+         WHERE s.kind = 2 AND m.team_id = s.owner_id AND m.account_id = $1), \
+         (SELECT 1 FROM account a WHERE a.id = $1 AND a.state = 0) \
+         FROM node n JOIN space s ON s.id = n.space_id AND s.state = 0 WHERE n.id = $2",
+        &[person.0.into(), node.0.into()],
+        |row| {
+            Ok(Standing {
+                is_own: row.int(0)? != 0,
+                role: row.opt_int(1)?,
+                is_active: row.opt_int(2)?.is_some(),
+            })
+        },
+    )
+    .await
+}
+
+fn read_share(row: &dyn Row) -> StoreResult<OnTheWay> {
+    Ok(OnTheWay {
+        height: row.int(0)?,
+        sharer: UserId(row.int(1)?),
+        kind: row.int(2)?,
+        to: row.int(3)?,
+        permissions: Permissions::of_bits(row.int(4)?),
+        is_owners: row.int(5)? != 0,
+        is_of_folder: row.int(6)? == 0,
+    })
+}
+
+/// Everybody whose rights on a node, or on something above it, hang together because they pass on what they were given.
+struct Circle {
+    person: UserId,
+    shares: Vec<OnTheWay>,
+    people: HashMap<UserId, Involved>,
+}
+
+/// One of them.
+struct Involved {
+    /// What they may do without having been given anything; the same for all of a space.
+    own: Permissions,
+    is_active: bool,
+    teams: HashSet<i64>,
+}
+
+impl Circle {
+    async fn gather<T: Tx>(
+        tx: &mut T,
+        (person, node, now): (UserId, NodeId, Timestamp),
+    ) -> StoreResult<Self> {
+        let shares = tx
+            .rows(
+                "WITH RECURSIVE up(id, parent_id, height) AS (\
+                 SELECT id, parent_id, 0 FROM node WHERE id = $1 UNION ALL \
+                 SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
+                 WHERE n.id = u.parent_id AND u.height < 300) \
+                 SELECT u.height, s.sharer_id, s.kind, s.to_id, s.permissions, \
+                 CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind \
+                 FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
+                 WHERE s.node_id = u.id AND s.state = 0 AND s.to_id IS NOT NULL \
+                 AND sp.id = s.space_id AND sp.state = 0 AND n.id = s.node_id \
+                 AND (s.expires_at IS NULL OR s.expires_at > $2)",
+                &[node.0.into(), now.0.into()],
+                read_share,
+            )
+            .await?;
+        let givers = shares.iter().filter(|share| !share.is_owners);
+        let involved: HashSet<UserId> = givers.map(|share| share.sharer).chain([person]).collect();
+        let mut asked = Vec::with_capacity(involved.len());
+        for one in involved {
+            let standing = ask_standing(tx, one, node).await?;
+            let teams = tx
+                .ask(
+                    "SELECT m.team_id FROM member m JOIN team t ON t.id = m.team_id AND t.state = 0 \
+                     WHERE m.account_id = $1",
+                    &[one.0.into()],
+                    |row| row.int(0),
+                )
+                .await?;
+            asked.push((one, standing, teams));
+        }
+        let mut people = HashMap::with_capacity(asked.len());
+        for (one, standing, teams) in asked {
+            let Some(standing) = tx.answer_one(standing).await? else {
+                continue;
+            };
+            let involved = Involved {
+                own: standing.own()?,
+                is_active: standing.is_active,
+                teams: tx.answer(teams).await?.into_iter().collect(),
+            };
+            people.insert(one, involved);
+        }
+        Ok(Self {
+            person,
+            shares,
+            people,
+        })
+    }
+
+    /// Returns the least that satisfies every share: rights that rest on each other alone are none.
+    fn rights(&self) -> Permissions {
+        let mut given = vec![Permissions::NONE; self.shares.len()];
+        loop {
+            let next: Vec<Permissions> = self
+                .shares
+                .iter()
+                .map(|share| self.gives(share, &given))
+                .collect();
+            if next == given {
+                return self.rights_at(self.person, 0, &given);
+            }
+            given = next;
+        }
+    }
+
+    fn gives(&self, share: &OnTheWay, given: &[Permissions]) -> Permissions {
+        let of_giver = if share.is_owners {
             Permissions::ALL
         } else {
-            Box::pin(passed_on_by(tx, (sharer, node, now), asking)).await?
+            if_shareable(self.rights_at(share.sharer, share.height, given))
         };
-        let given = stored.and(of_giver);
-        found = found.or(if is_folder {
-            given
-        } else {
-            given.without(Permissions::CREATE.or(Permissions::DELETE))
-        });
+        share.fitting(share.permissions.and(of_giver))
     }
-    Ok(found)
+
+    /// Returns what somebody may do so far above the node.
+    fn rights_at(&self, person: UserId, height: i64, given: &[Permissions]) -> Permissions {
+        let Some(one) = self.people.get(&person).filter(|one| one.is_active) else {
+            return Permissions::NONE;
+        };
+        let reaches = |share: &OnTheWay| match share.kind {
+            0 => share.to == person.0,
+            _ => one.teams.contains(&share.to),
+        };
+        let shares = self.shares.iter().zip(given);
+        let shares = shares.filter(|(share, _)| share.height >= height && reaches(share));
+        shares.fold(one.own, |sum, (_, given)| sum.or(*given))
+    }
 }

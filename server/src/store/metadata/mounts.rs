@@ -319,12 +319,14 @@ impl ListMounts {
         let mut given: Vec<Given> = Vec::new();
         let mut place_of: HashMap<NodeId, usize> = HashMap::new();
         for grant in grants {
+            if grant.sharer == self.account {
+                // What one gives to a group of one's own is not given to oneself.
+                continue;
+            }
             let of_giver = if grant.is_owners {
                 Permissions::ALL
             } else {
-                let mut asking = HashSet::from([self.account]);
-                let passed_on = (grant.sharer, grant.node.id, self.now);
-                passed_on_by(tx, passed_on, &mut asking).await?
+                passed_on_by(tx, (grant.sharer, grant.node.id, self.now)).await?
             };
             let permissions = fitting(grant.permissions.and(of_giver), &grant.node);
             if permissions == Permissions::NONE {

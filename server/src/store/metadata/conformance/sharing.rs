@@ -665,8 +665,9 @@ async fn nobody_ever_has_more_or_less_than_the_model_says() {
     } else {
         STEPS
     };
-    let seed: u64 = rand::random();
-    println!("seed {seed}");
+    let given = std::env::var("NUAGE_TEST_SEED").ok();
+    let seed: u64 = given.map_or_else(rand::random, |seed| seed.parse().unwrap());
+    println!("NUAGE_TEST_SEED={seed}");
     let mut world = World::new(seed).await;
     for step in 0..steps {
         world.step().await;
