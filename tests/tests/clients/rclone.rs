@@ -205,3 +205,48 @@ fn a_mount_reads_and_writes_like_a_folder() {
     }
     server.assert_clean();
 }
+
+#[test]
+fn a_link_is_a_place_to_copy_from_and_to() {
+    if !has("rclone") || !has("curl") {
+        return;
+    }
+    let server = TestServer::start();
+    let alice = server.user("alice");
+    alice.mkcol("/given").send().expect(201);
+    let form = "path=/given&shareType=3&permissions=15&password=secret";
+    let made = alice
+        .raw(
+            "POST",
+            "/ocs/v2.php/apps/files_sharing/api/v1/shares?format=json",
+        )
+        .header("OCS-APIRequest", "true")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body(form)
+        .send()
+        .expect(200);
+    let made: serde_json::Value = serde_json::from_slice(&made.body).unwrap();
+    let token = made["ocs"]["data"]["token"].as_str().unwrap();
+    let guest = alice.with_secret("secret");
+    let place = format!("http://{}/public.php/dav/files/{token}/", alice.address());
+    let folder = server.data.scratch("tree");
+    tree(&folder);
+    for words in [
+        vec!["copy", folder.to_str().unwrap(), "nuage:all"],
+        vec!["check", "--download", folder.to_str().unwrap(), "nuage:all"],
+        vec!["move", "nuage:all/many", "nuage:moved"],
+    ] {
+        let mut program = rclone(&server, &guest, "other");
+        program.env("RCLONE_CONFIG_NUAGE_URL", &place);
+        run(program.args(words), "").ok();
+    }
+    assert_eq!(alice.get("/given/moved/7").send().body, bytes(7, 2_000));
+    let mut curl = Command::new("curl");
+    let old = format!("http://{}/public.php/webdav/all/large", alice.address());
+    let sign_in = format!("{token}:secret");
+    let back = server.data.scratch("curl").join("large");
+    curl.args(["-sf", "-u", &sign_in, &old, "-o"]).arg(&back);
+    run(&mut curl, "").ok();
+    assert!(fs::read(&back).unwrap() == bytes(99, 12_000_000));
+    server.assert_clean();
+}
