@@ -613,7 +613,7 @@ fn nobody_reaches_into_anothers_uploads_and_bad_names_are_refused() {
 }
 
 #[test]
-fn memory_for_a_large_upload_in_parts_is_at_most_16_mib() {
+fn memory_for_a_large_upload_in_parts_is_at_most_24_mib() {
     // The allocator gives back at once what is freed, so that only what is in use counts.
     let server = TestServer::with(&[("MIMALLOC_PURGE_DELAY", "0")]);
     let alice = server.user("alice");
