@@ -136,8 +136,9 @@ impl Browser {
         self.visit(&next)
     }
 
+    /// Sends a request with what the browser keeps, as a script of a page does.
     #[track_caller]
-    fn send(&mut self, mut request: Request) -> Answer {
+    pub fn send(&mut self, mut request: Request) -> Answer {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

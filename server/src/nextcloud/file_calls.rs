@@ -15,11 +15,11 @@ use crate::files::search::Condition;
 use crate::files::search::OrderKey;
 use crate::files::search::Pattern;
 use crate::files::search::Query as Search;
+use crate::http::query::Query;
 use crate::identity::Caller;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::http::query::Query;
 
 /// The longest text that is searched for, in characters.
 const TERM_CHARACTERS_MAX: usize = 200;

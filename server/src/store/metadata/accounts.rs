@@ -474,10 +474,11 @@ impl Operation for ListAccounts {
     }
 }
 
-/// Finds accounts that are not deleted by a part of their folded name, in its order.
+/// Finds accounts that are not deleted by a part of their folded name, their shown name or address, in the order
+/// of the first.
 #[derive(Debug, Clone)]
 pub struct SearchAccounts {
-    /// What the folded name holds; may be empty.
+    /// What one of them holds, in lower case; may be empty.
     pub text: String,
     /// How many to leave out at the beginning.
     pub offset: i64,
@@ -498,7 +499,8 @@ impl Operation for SearchAccounts {
         }
         pattern.push('%');
         let sql = select_account!(
-            "WHERE a.state < 2 AND a.fold LIKE $1 ESCAPE '!' ORDER BY a.fold LIMIT $2 OFFSET $3"
+            "WHERE a.state < 2 AND (a.fold LIKE $1 ESCAPE '!' OR lower(a.display_name) LIKE $1 ESCAPE '!' \
+             OR lower(a.email) LIKE $1 ESCAPE '!') ORDER BY a.fold LIMIT $2 OFFSET $3"
         );
         let page = [
             pattern.as_str().into(),
