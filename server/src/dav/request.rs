@@ -166,7 +166,7 @@ pub struct DavRequest {
     /// Brief or Prefer: return=minimal: leave out what is not there (RFC 8144).
     pub is_minimal: bool,
     /// Which piece of a listing is wanted; `None`: the whole.
-    pub piece: Option<PieceAsked>,
+    pub piece: Option<Box<PieceAsked>>,
 }
 
 impl DavRequest {
@@ -194,7 +194,7 @@ impl DavRequest {
             path,
             precondition,
             is_minimal: is_minimal(headers),
-            piece: PieceAsked::parse(headers),
+            piece: PieceAsked::parse(headers).map(Box::new),
         })
     }
 }
