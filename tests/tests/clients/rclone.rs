@@ -54,7 +54,7 @@ fn tree(folder: &Path) {
         fs::write(path, bytes(number as u64, number * 40_000)).unwrap();
     }
     fs::write(folder.join("large"), bytes(99, 12_000_000)).unwrap();
-    for number in 0..100 {
+    for number in 0..40 {
         fs::write(folder.join(format!("many/{number}")), bytes(number, 2_000)).unwrap();
     }
 }
