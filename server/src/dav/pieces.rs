@@ -191,7 +191,7 @@ pub(super) async fn piece(
         token: Token {
             folder: listing.entry.node.id.0,
             total,
-            offset: wanted.offset + written as u64,
+            offset: wanted.offset.saturating_add(written as u64),
             place,
             etag: listing.entry.etag(),
         },

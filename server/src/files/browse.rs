@@ -123,7 +123,7 @@ impl Listing {
         let mounts = self.mounted.iter().skip(seen).take(room);
         let before = entries.len();
         entries.extend(mounts.cloned());
-        let place = ListingPlace::Mount(seen + entries.len() - before);
+        let place = ListingPlace::Mount(seen.saturating_add(entries.len() - before));
         Ok((entries, place))
     }
 

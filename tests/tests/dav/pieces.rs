@@ -176,6 +176,28 @@ fn a_token_of_another_folder_and_what_nobody_understands_get_the_whole() {
         assert_eq!(answer.header("x-nc-paginate"), None, "{name}: {value}");
         assert_eq!(hrefs(&answer).len(), 26, "{name}: {value}");
     }
+    // A token is the client's word: the furthest places, and none at all.
+    let parts: Vec<&str> = token.split('.').collect();
+    let most = u64::MAX.to_string();
+    let [folder, _, _, _, etag] = parts[..] else {
+        panic!("{token}");
+    };
+    for (place, offset) in [
+        ("c-1", "3"),
+        ("c9223372036854775807", &most),
+        ("m7", &most),
+        (&format!("m{most}"), "0"),
+    ] {
+        let made = format!("{folder}.{most}.{offset}.{place}.{etag}");
+        for asked in [offset, "1", &most] {
+            let headers = [
+                ("X-NC-Paginate-Token", made.as_str()),
+                ("X-NC-Paginate-Offset", asked),
+            ];
+            let answer = piece(&alice, 1_000, &headers);
+            assert!(hrefs(&answer).len() <= 26, "{made} {asked}");
+        }
+    }
     // A file, or the folder alone, is a whole anyway.
     for (path, depth) in [("/photos/01", "1"), ("/photos", "0")] {
         let call = alice.propfind(path, depth, &["d:getetag"]);
