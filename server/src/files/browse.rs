@@ -18,6 +18,8 @@ use crate::identity::Quota;
 use crate::identity::Scope;
 use crate::identity::SpaceUse;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::browse::CountChildren;
+use crate::store::metadata::browse::FindChildAt;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
@@ -84,19 +86,7 @@ impl Listing {
             Next::End => return Ok(Vec::new()),
             Next::Ready(page) => page,
             Next::Mounts => return Ok(std::mem::take(&mut self.mounted)),
-            Next::After(after) => {
-                let list = ListChildren {
-                    space: self.located.root.space,
-                    folder: self.entry.node.id,
-                    path: self.located.path.clone(),
-                    after,
-                    wants: self.wants,
-                    deep_locks: self.deep_locks.clone(),
-                    now: self.now,
-                };
-                let page = self.metadata.read(list).await;
-                page.map_err(self.located.failure())?
-            }
+            Next::After(after) => self.children_after(after, PAGE_NODES).await?,
         };
         self.next = match page.last().filter(|_| page.len() >= PAGE_NODES) {
             Some(last) => Next::After(last.node.id),
@@ -105,7 +95,82 @@ impl Listing {
         if page.is_empty() {
             return Ok(std::mem::take(&mut self.mounted));
         }
-        for entry in &mut page {
+        self.dress(&mut page);
+        Ok(page)
+    }
+
+    /// Returns at most `max` (and at most 1 000) children from a place on, and the place behind them.
+    ///
+    /// What was there when a listing began and is there still is found once, whatever comes and goes between two pieces.
+    pub async fn slice(
+        &self,
+        from: ListingPlace,
+        max: usize,
+    ) -> FilesResult<(Vec<Entry>, ListingPlace)> {
+        let max = max.min(PAGE_NODES);
+        let (mut entries, seen) = match from {
+            ListingPlace::Child(_) if max == 0 => return Ok((Vec::new(), from)),
+            ListingPlace::Child(after) => (self.children_after(after, max).await?, 0),
+            ListingPlace::Mount(seen) => (Vec::new(), seen),
+        };
+        if let Some(last) = entries.last().filter(|_| entries.len() == max) {
+            let place = ListingPlace::Child(last.node.id);
+            self.dress(&mut entries);
+            return Ok((entries, place));
+        }
+        self.dress(&mut entries);
+        let room = max - entries.len();
+        let mounts = self.mounted.iter().skip(seen).take(room);
+        let before = entries.len();
+        entries.extend(mounts.cloned());
+        let place = ListingPlace::Mount(seen.saturating_add(entries.len() - before));
+        Ok((entries, place))
+    }
+
+    /// Returns the place behind the first `skipped` children.
+    pub async fn place_behind(&self, skipped: u64) -> FilesResult<ListingPlace> {
+        let Some(index) = skipped.checked_sub(1) else {
+            return Ok(ListingPlace::Child(NodeId(0)));
+        };
+        let folder = self.entry.node.id;
+        let find = FindChildAt { folder, index };
+        let found = self.metadata.read(find).await;
+        if let Some(child) = found.map_err(self.located.failure())? {
+            return Ok(ListingPlace::Child(child));
+        }
+        let count = CountChildren { folder };
+        let count = self.metadata.read(count).await;
+        let count = count.map_err(self.located.failure())?;
+        let seen = usize::try_from(skipped - count.min(skipped));
+        Ok(ListingPlace::Mount(seen.unwrap_or(usize::MAX)))
+    }
+
+    /// Returns how many children there are, what is mounted included.
+    pub async fn count(&self) -> FilesResult<u64> {
+        let folder = self.entry.node.id;
+        let count = self.metadata.read(CountChildren { folder }).await;
+        let count = count.map_err(self.located.failure())?;
+        Ok(count + self.mounted.len() as u64)
+    }
+
+    async fn children_after(&self, after: NodeId, max: usize) -> FilesResult<Vec<Entry>> {
+        let list = ListChildren {
+            space: self.located.root.space,
+            folder: self.entry.node.id,
+            path: self.located.path.clone(),
+            after,
+            max,
+            wants: self.wants,
+            deep_locks: self.deep_locks.clone(),
+            now: self.now,
+        };
+        let page = self.metadata.read(list).await;
+        page.map_err(self.located.failure())
+    }
+
+    /// Adds to children what the caller's own place among them says.
+    fn dress(&self, page: &mut [Entry]) {
+        for entry in page {
             self.located.show_locks(&mut entry.locks);
             if entry.node.is_folder() {
                 entry.mounts_mark = self.marks.get(&entry.node.name).copied();
@@ -114,8 +179,16 @@ impl Listing {
                 entry.share_kinds.clone_from(kinds);
             }
         }
-        Ok(page)
     }
+}
+
+/// A place in the children of a folder, from which a listing can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListingPlace {
+    /// Behind this child; 0: before the first.
+    Child(NodeId),
+    /// Behind all children and so many mounts.
+    Mount(usize),
 }
 
 /// Returns what stands for mounts in the ETag of a folder above them.

@@ -44,6 +44,7 @@ pub use crate::files::archive::Member;
 pub use crate::files::archive::Missing;
 pub use crate::files::arrange::PropertyChange;
 pub use crate::files::browse::Listing;
+pub use crate::files::browse::ListingPlace;
 pub use crate::files::download::Download;
 pub use crate::files::locks::LockRequest;
 pub use crate::files::parts::PartNumber;
