@@ -23,7 +23,6 @@ use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
 use crate::store::metadata::browse::OpenListing;
 use crate::store::metadata::browse::PAGE_NODES;
-use crate::store::metadata::changes::Watcher;
 use crate::store::metadata::locks::CheckPrecondition;
 use crate::store::metadata::mounts::Mount;
 use crate::store::metadata::records::Entry;
@@ -317,13 +316,6 @@ impl Listing {
 }
 
 impl Files {
-    /// Begins to watch everything that the caller can see: what changes after this returns is heard of.
-    pub async fn watch(&self, caller: &Caller) -> FilesResult<Watcher> {
-        let root = NodePath::root();
-        let space = Self::home_of(caller)?.root.space;
-        self.metadata.watch(space).await.map_err(at(&root))
-    }
-
     /// Returns the path of a node that the caller may see; not of one in the trash.
     pub async fn path_of(&self, caller: &Caller, node: NodeId) -> FilesResult<NodePath> {
         let located = self.locate_node(caller, node).await?;

@@ -33,6 +33,8 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -625,7 +627,8 @@ impl Operation for SetDisabled {
             keep_names(tx, &account).await?;
         }
         sessions::end_all(tx, self.id).await?;
-        mark_changed(tx, self.id, self.now).await
+        mark_changed(tx, self.id, self.now).await?;
+        sharing_news::tell(tx, Touched::Person(self.id)).await
     }
 }
 
@@ -688,8 +691,14 @@ impl Operation for DeleteAccount {
         .await?;
         tx.perform("DELETE FROM lock WHERE owner_id = $1", &[self.id.0.into()])
             .await?;
-        Ok(())
+        tell_of_account(tx, &account).await
     }
+}
+
+/// Tells whoever listens that what somebody gave, or what is in their home, is gone or back.
+async fn tell_of_account<T: Tx>(tx: &mut T, account: &Account) -> StoreResult<()> {
+    sharing_news::tell(tx, Touched::Person(account.id)).await?;
+    sharing_news::tell(tx, Touched::Space(account.home)).await
 }
 
 /// Takes a space out of everybody's reach and ends its locks.
@@ -746,6 +755,7 @@ impl Operation for RestoreAccount {
             &[account.home.0.into()],
         )
         .await?;
+        tell_of_account(tx, &account).await?;
         find_by_id(tx, account.id)
             .await?
             .ok_or_else(|| Refusal::NotFound.into())

@@ -35,6 +35,8 @@ use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::shares::ShareId;
 use crate::store::metadata::shares::Shown;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
@@ -518,7 +520,8 @@ impl Operation for PlaceMount {
                 name.as_str().into(),
             ],
         )
-        .await
+        .await?;
+        sharing_news::tell(tx, Touched::Person(self.account)).await
     }
 }
 
@@ -559,6 +562,7 @@ impl Operation for LeaveMount {
                 self.now.0.into(),
             ],
         )
-        .await
+        .await?;
+        sharing_news::tell(tx, Touched::Person(self.account)).await
     }
 }

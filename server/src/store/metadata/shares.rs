@@ -34,6 +34,8 @@ use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::Root;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -91,7 +93,7 @@ pub(crate) async fn suspend_shares<T: Tx>(
     is_in_trash: bool,
 ) -> StoreResult<()> {
     tx.perform(
-        "UPDATE share SET state = $1 WHERE space_id = $2 AND id IN (\
+        "UPDATE share SET state = $1, went_with = $3 WHERE space_id = $2 AND id IN (\
          WITH RECURSIVE up(share, at) AS (\
          SELECT s.id, s.node_id FROM share s WHERE s.space_id = $2 UNION ALL \
          SELECT u.share, n.parent_id FROM up u CROSS JOIN node n \
@@ -99,7 +101,27 @@ pub(crate) async fn suspend_shares<T: Tx>(
          SELECT share FROM up WHERE at = $3)",
         &[i64::from(is_in_trash).into(), space.0.into(), top.0.into()],
     )
-    .await
+    .await?;
+    sharing_news::tell_if_any_went(tx, (space, top.0)).await
+}
+
+/// Tells whoever listens that the receiver of a share sees other things now.
+async fn tell_receiver<T: Tx>(tx: &mut T, receiver: Receiver) -> StoreResult<()> {
+    let touched = match receiver {
+        Receiver::Person(person) => Touched::Person(person),
+        Receiver::Team(team) => Touched::Team(team),
+        Receiver::Link => return Ok(()),
+    };
+    sharing_news::tell(tx, touched).await
+}
+
+/// Tells the same of the receiver, and of those to whom what was shared may have been passed on.
+async fn tell_all<T: Tx>(tx: &mut T, share: &Share) -> StoreResult<()> {
+    if share.receiver == Receiver::Link {
+        return Ok(());
+    }
+    tell_receiver(tx, share.receiver).await?;
+    sharing_news::tell(tx, Touched::PassedOn(share.node.space)).await
 }
 
 /// A share or link with what people see of it.
@@ -293,6 +315,7 @@ impl Operation for CreateShare {
             return Ok(Shared::TooMany);
         }
         let id = self.insert(tx, &node).await?;
+        tell_receiver(tx, self.receiver).await?;
         let share = find_share(tx, id).await?.ok_or(Refusal::NotFound)?;
         Ok(Shared::Made(Box::new(share)))
     }
@@ -570,6 +593,7 @@ impl Operation for ChangeShare {
             }
         }
         self.write(tx, &share).await?;
+        tell_all(tx, &share).await?;
         let share = find_share(tx, self.share).await?.ok_or(Refusal::NotFound)?;
         Ok(Shared::Made(Box::new(share)))
     }
@@ -688,6 +712,7 @@ impl Operation for EndShare {
         }
         tx.perform("DELETE FROM share WHERE id = $1", &[self.share.0.into()])
             .await?;
+        tell_all(tx, &share).await?;
         Ok(Some(share))
     }
 }
