@@ -57,7 +57,7 @@ impl Files {
             path: located.path.clone(),
             patches,
             bytes_max: self.settings.property_bytes_max,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let written = self.metadata.write(make).await;
         let written = written.map_err(located.failure())?;
@@ -121,7 +121,7 @@ impl Files {
             from: source.path.clone(),
             to: target.path.clone(),
             overwrite,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let moved = self.metadata.write(operation).await;
         moved.map_err(both(&source, &target))
@@ -205,7 +205,7 @@ impl Files {
             change: left,
             path: source.path.clone(),
             for_good: false,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let deleted = self.metadata.write(delete).await;
         deleted.map_err(source.failure())?;
@@ -234,7 +234,7 @@ impl Files {
             to: target.path.clone(),
             overwrite,
             shallow,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let copied = self.metadata.write(operation).await;
         copied.map_err(both(&source, &target))
@@ -259,7 +259,7 @@ impl Files {
             change,
             path: located.path.clone(),
             for_good: false,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let deleted = self.metadata.write(delete).await;
         deleted.map_err(located.failure())
@@ -307,7 +307,7 @@ impl Files {
                 change: self.change(caller, &located),
                 path: located.path.clone(),
                 is_favorite,
-                precondition: located.conditions(precondition),
+                precondition: self.conditions(caller, &located, precondition).await?,
             };
             return self.metadata.write(mark).await.map_err(at(path));
         }
@@ -319,7 +319,7 @@ impl Files {
             modified_at: change.modified_at,
             favorite: change.favorite,
             bytes_max: self.settings.property_bytes_max,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let patched = self.metadata.write(operation).await;
         if patched.map_err(located.failure())? {
@@ -342,7 +342,7 @@ impl Files {
             change,
             path: located.path.clone(),
             modified_at,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let touched = self.metadata.write(touch).await;
         touched.map_err(located.failure())

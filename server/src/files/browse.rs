@@ -33,6 +33,7 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::Property;
 use crate::store::metadata::records::QuotaState;
+use crate::store::metadata::records::UserId;
 use crate::store::metadata::shares::FindPaths;
 use crate::store::metadata::shares::ListSharedBy;
 use crate::store::metadata::shares::Shown;
@@ -56,7 +57,9 @@ pub struct Listing {
     mounted: Vec<Entry>,
     /// For children that lead to mounts further down.
     marks: HashMap<String, u64>,
-    /// How the caller shared nodes.
+    /// Who lists.
+    caller: UserId,
+    /// How the caller shared nodes of this page.
     shared: HashMap<NodeId, Vec<u8>>,
     now: Timestamp,
     next: Next,
@@ -94,7 +97,11 @@ impl Listing {
                     now: self.now,
                 };
                 let page = self.metadata.read(list).await;
-                page.map_err(self.located.failure())?
+                let page = page.map_err(self.located.failure())?;
+                if self.wants.share_kinds {
+                    self.shared = self.shared_among(Vec::new(), &page).await?;
+                }
+                page
             }
         };
         self.next = match page.last().filter(|_| page.len() >= PAGE_NODES) {
@@ -118,7 +125,7 @@ impl Listing {
 }
 
 /// Returns what stands for mounts in the ETag of a folder above them.
-fn mark_of<'m>(mounts: impl Iterator<Item = &'m Mount>) -> Option<u64> {
+pub(crate) fn mark_of<'m>(mounts: impl Iterator<Item = &'m Mount>) -> Option<u64> {
     let mut hasher = blake3::Hasher::new();
     let mut any = false;
     for mount in mounts {
@@ -220,15 +227,6 @@ impl Files {
             now,
             quota_default_bytes: self.settings.quota_default_bytes,
         };
-        let shared = if wants.share_kinds {
-            let list = ListSharedBy {
-                sharer: caller.user,
-                now,
-            };
-            self.metadata.read(list).await.map_err(at(path))?
-        } else {
-            HashMap::new()
-        };
         let opened = self.metadata.read(open).await.map_err(located.failure())?;
         let size_bytes = opened.entry.node.size_bytes;
         let mut listing = Listing {
@@ -241,7 +239,8 @@ impl Files {
             deep_locks: opened.deep_locks,
             mounted: Vec::new(),
             marks: HashMap::new(),
-            shared,
+            caller: caller.user,
+            shared: HashMap::new(),
             now,
             next: match opened.page.is_empty() {
                 true if with_children => Next::Mounts,
@@ -251,6 +250,9 @@ impl Files {
             located,
         };
         listing.note_mounts(path);
+        if wants.share_kinds {
+            listing.note_shared().await?;
+        }
         Ok(listing)
     }
 }
@@ -268,13 +270,44 @@ fn owner_of(caller: &Caller, located: &Located) -> Shown {
 }
 
 impl Listing {
+    /// Notes how the caller shared the node, what is mounted in it, and the first page.
+    async fn note_shared(&mut self) -> FilesResult<()> {
+        let mounted = self.mounted.iter().map(|entry| entry.node.id);
+        let nodes = [self.entry.node.id].into_iter().chain(mounted).collect();
+        let page: &[Entry] = match &self.next {
+            Next::Ready(page) => page,
+            Next::After(_) | Next::Mounts | Next::End => &[],
+        };
+        self.shared = self.shared_among(nodes, page).await?;
+        for entry in [&mut self.entry].into_iter().chain(&mut self.mounted) {
+            if let Some(kinds) = self.shared.get(&entry.node.id) {
+                entry.share_kinds.clone_from(kinds);
+            }
+        }
+        Ok(())
+    }
+
+    async fn shared_among(
+        &self,
+        nodes: Vec<NodeId>,
+        page: &[Entry],
+    ) -> FilesResult<HashMap<NodeId, Vec<u8>>> {
+        let ids = || page.iter().map(|entry| entry.node.id);
+        let ends = ids().min().zip(ids().max());
+        let list = ListSharedBy {
+            sharer: self.caller,
+            nodes,
+            children: ends.map(|(first, last)| (self.entry.node.id, first, last)),
+            now: self.now,
+        };
+        let found = self.metadata.read(list).await;
+        found.map_err(self.located.failure())
+    }
+
     /// Notes what is mounted at, in and below the node.
     fn note_mounts(&mut self, path: &NodePath) {
         let entry = &mut self.entry;
         self.located.show_locks(&mut entry.locks);
-        if let Some(kinds) = self.shared.get(&entry.node.id) {
-            entry.share_kinds.clone_from(kinds);
-        }
         if let Some(mount) = &self.located.mount {
             if self.located.path.is_root() {
                 if let Some(name) = path.name() {
@@ -301,9 +334,6 @@ impl Listing {
             let mut node = mount.node.clone();
             name.as_str().clone_into(&mut node.name);
             let mut mounted = Entry::bare(node);
-            if let Some(kinds) = self.shared.get(&mounted.node.id) {
-                mounted.share_kinds.clone_from(kinds);
-            }
             mounted.mount = Some(Box::new(mount.clone()));
             self.mounted.push(mounted);
         }
@@ -370,7 +400,7 @@ impl Files {
         let check = CheckPrecondition {
             change: self.change(caller, &located),
             path: located.path.clone(),
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         self.metadata.read(check).await.map_err(at(path))
     }

@@ -878,6 +878,13 @@ impl Operation for FinishPurge {
         ] {
             tx.perform(statement, due).await?;
         }
+        // What they were uploading to elsewhere is over; the sweep takes its parts.
+        tx.perform(
+            "UPDATE upload SET until = $1 WHERE account_id IN (SELECT id FROM account \
+             WHERE home_space = $2 AND state = 2 AND purge_at <= $1)",
+            &[self.now.0.into(), self.space.0.into()],
+        )
+        .await?;
         // A server of the release before leaves words behind.
         tx.perform(
             "DELETE FROM name_word WHERE kind = 0 AND holder_id IN (SELECT id FROM account \

@@ -477,7 +477,7 @@ impl Operation for ReadNumbers {
             let nth = |n: usize| trees.get(n).map_or(-1, |(_, top)| top.0).into();
             asked_trees.push(
                 tx.ask(
-                    "SELECT id, CASE kind WHEN 0 THEN tree_seq ELSE seq END FROM node \
+                    "SELECT id, CASE WHEN tree_seq > seq THEN tree_seq ELSE seq END FROM node \
                      WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8)",
                     &[0, 1, 2, 3, 4, 5, 6, 7].map(nth),
                     |row| Ok((NodeId(row.int(0)?), row.int(1)?)),
@@ -489,8 +489,11 @@ impl Operation for ReadNumbers {
         for asked in asked {
             numbers.spaces.extend(tx.answer(asked).await?);
         }
-        let space_of: HashMap<NodeId, SpaceId> =
-            self.trees.iter().map(|(space, top)| (*top, *space)).collect();
+        let space_of: HashMap<NodeId, SpaceId> = self
+            .trees
+            .iter()
+            .map(|(space, top)| (*top, *space))
+            .collect();
         for asked in asked_trees {
             for (top, number) in tx.answer(asked).await? {
                 if let Some(space) = space_of.get(&top) {
