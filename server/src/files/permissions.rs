@@ -423,8 +423,9 @@ impl Files {
         if let Some(mark) = shown(&located.asked).filter(|_| is_folder_above) {
             for list in [&mut conditions.if_match, &mut conditions.if_none_match] {
                 if let Some(EtagList::Tags(tags)) = list {
-                    tags.iter_mut()
-                        .for_each(|tag| *tag = without_mark(tag, mark));
+                    for tag in tags {
+                        *tag = without_mark(tag, mark);
+                    }
                 }
             }
         }

@@ -29,7 +29,7 @@ type Seen = BTreeMap<NodePath, (SpaceId, NodeId, i64, bool)>;
 pub struct Watcher {
     files: Arc<Files>,
     caller: Caller,
-    watcher: changes::Watcher,
+    changes: changes::Watcher,
     seen: Seen,
     /// When something ends by itself.
     until: Option<Timestamp>,
@@ -42,11 +42,11 @@ impl Files {
     pub async fn watch(self: &Arc<Self>, caller: &Caller) -> FilesResult<Watcher> {
         let root = NodePath::root();
         let home = Self::home_of(caller)?.root.space;
-        let watcher = self.metadata.watch(caller.user, home).await;
+        let watched = self.metadata.watch(caller.user, home).await;
         let mut watcher = Watcher {
             files: Arc::clone(self),
             caller: caller.clone(),
-            watcher: watcher.map_err(at(&root))?,
+            changes: watched.map_err(at(&root))?,
             seen: Seen::new(),
             until: None,
             must_look: true,
@@ -73,7 +73,7 @@ impl Watcher {
             }
             let end = end_of(&self.files, self.until);
             tokio::select! {
-                heard = self.watcher.changed() => {
+                heard = self.changes.changed() => {
                     self.must_look |= heard.given;
                     if heard.files {
                         return;
@@ -89,7 +89,7 @@ impl Watcher {
         let mounts = self.files.fresh_mounts(&self.caller).await?;
         let trees: HashSet<_> = mounts.iter().map(tree_of).collect();
         let metadata = &self.files.metadata;
-        metadata.cover(&mut self.watcher, trees).await?;
+        metadata.cover(&mut self.changes, trees).await?;
         let seen: Seen = mounts.iter().map(seen_of).collect();
         let is_other = seen != self.seen;
         self.seen = seen;

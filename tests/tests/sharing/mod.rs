@@ -1,5 +1,7 @@
 //! Does everybody see what they were given, do with it what they may, and nothing else?
 
+mod details;
+mod found;
 mod groups;
 mod heard;
 mod internal;

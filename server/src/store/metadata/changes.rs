@@ -166,6 +166,20 @@ impl Drop for Watcher {
 }
 
 impl Watched {
+    /// Keeps numbers of trees, and tells those who watch one whose number was another.
+    fn keep_trees(&mut self, numbers: &Numbers) {
+        for ((space, top), number) in &numbers.trees {
+            let entry = self.spaces.get_mut(space);
+            let Some(tree) = entry.and_then(|entry| entry.trees.get_mut(top)) else {
+                continue;
+            };
+            if tree.number.is_some_and(|known| known != *number) {
+                tell_all(&tree.ears, FILES);
+            }
+            tree.number = Some(*number);
+        }
+    }
+
     fn leave(&mut self, (space, top): (SpaceId, NodeId), ear: u64) {
         let Some(entry) = self.spaces.get_mut(&space) else {
             return;
@@ -208,17 +222,17 @@ impl Changes {
     }
 
     /// Makes these the trees that a watcher watches.
-    fn cover(&self, watcher: &mut Watcher, trees: HashSet<(SpaceId, NodeId)>) {
+    fn cover(&self, by: &mut Watcher, trees: HashSet<(SpaceId, NodeId)>) {
         let mut watched = lock(&self.watched);
-        for tree in watcher.trees.difference(&trees) {
-            watched.leave(*tree, watcher.number);
+        for tree in by.trees.difference(&trees) {
+            watched.leave(*tree, by.number);
         }
-        for (space, top) in trees.difference(&watcher.trees) {
+        for (space, top) in trees.difference(&by.trees) {
             let space = watched.spaces.entry(*space).or_default();
             let tree = space.trees.entry(*top).or_default();
-            tree.ears.insert(watcher.number, Arc::clone(&watcher.ear));
+            tree.ears.insert(by.number, Arc::clone(&by.ear));
         }
-        watcher.trees = trees;
+        by.trees = trees;
     }
 
     /// Notes that this process has changed a space.
@@ -253,20 +267,7 @@ impl Changes {
                 entry.number.get_or_insert(*number);
             }
         }
-        self.keep_trees(&mut watched, numbers);
-    }
-
-    fn keep_trees(&self, watched: &mut Watched, numbers: &Numbers) {
-        for ((space, top), number) in &numbers.trees {
-            let entry = watched.spaces.get_mut(space);
-            let Some(tree) = entry.and_then(|entry| entry.trees.get_mut(top)) else {
-                continue;
-            };
-            if tree.number.is_some_and(|known| known != *number) {
-                tell_all(&tree.ears, FILES);
-            }
-            tree.number = Some(*number);
-        }
+        watched.keep_trees(numbers);
     }
 
     /// Tells watchers of spaces whose numbers have risen; returns the watched trees of these, which may have changed.
@@ -289,7 +290,7 @@ impl Changes {
 
     /// Tells watchers of trees whose numbers are other ones now.
     fn tell_trees(&self, numbers: &Numbers) {
-        self.keep_trees(&mut lock(&self.watched), numbers);
+        lock(&self.watched).keep_trees(numbers);
     }
 
     /// Tells people that what they were given may have changed: these, and whoever watches a tree in one of the spaces.
