@@ -42,11 +42,11 @@ impl Files {
     pub async fn watch(self: &Arc<Self>, caller: &Caller) -> FilesResult<Watcher> {
         let root = NodePath::root();
         let home = Self::home_of(caller)?.root.space;
-        let watched = self.metadata.watch(caller.user, home).await;
+        let begun = self.metadata.watch(caller.user, home).await;
         let mut watcher = Watcher {
             files: Arc::clone(self),
             caller: caller.clone(),
-            changes: watched.map_err(at(&root))?,
+            changes: begun.map_err(at(&root))?,
             seen: Seen::new(),
             until: None,
             must_look: true,

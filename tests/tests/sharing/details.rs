@@ -190,3 +190,50 @@ fn how_something_is_shared_is_told_of_each_node_and_of_what_was_passed_on() {
     assert_eq!((given(&bob, "/d"), given(&cid, "/d")), (1, 1));
     assert_eq!((given(&ann, "/d"), given(&bob, "/d/in")), (0, 0));
 }
+
+#[test]
+fn who_may_not_download_cannot_let_others_do_so() {
+    let server = TestServer::start();
+    let [ann, bob, cid] = ["ann", "bob", "cid"].map(|name| server.user(name));
+    ann.folders("/d");
+    ann.put("/d/f.txt", "secret").send().expect(201);
+    let given = give(&ann, "/d", &bob, READ | 16);
+    let link = |permitted: &str| [("hideDownload", permitted)];
+    let attributes = |value: &str| {
+        format!("[{{\"scope\":\"permissions\",\"key\":\"download\",\"value\":{value}}}]")
+    };
+    // While bob may, he passes it on.
+    let token = self::link(&bob, "/d", "1");
+    let to_cid = give(&bob, "/d", &cid, READ);
+    let page = || Request::new("GET", &format!("/s/{token}/download?path=f.txt"));
+    assert_eq!(cid.get("/d/f.txt").send().expect(200).text(), "secret");
+    server.anonymous(page()).expect(200);
+
+    let place = format!("shares/{given}");
+    call(
+        &ann,
+        "PUT",
+        &place,
+        &[("attributes", &*attributes("false"))],
+    )
+    .expect(200);
+    bob.get("/d/f.txt").send().expect(403);
+    cid.get("/d/f.txt").send().expect(403);
+    assert_ne!(server.anonymous(page()).status, 200);
+
+    // And he does not help himself.
+    let mine = data(&call(&bob, "GET", "shares?path=/d", &[]).expect(200));
+    for share in mine.as_array().unwrap() {
+        let place = format!("shares/{}", share["id"].as_str().unwrap());
+        call(&bob, "PUT", &place, &link("false"));
+    }
+    let place = format!("shares/{to_cid}");
+    call(&bob, "PUT", &place, &[("attributes", &*attributes("true"))]);
+    cid.get("/d/f.txt").send().expect(403);
+    assert_ne!(server.anonymous(page()).status, 200);
+
+    let place = format!("shares/{given}");
+    call(&ann, "PUT", &place, &[("attributes", &*attributes("true"))]).expect(200);
+    cid.get("/d/f.txt").send().expect(200);
+    server.anonymous(page()).expect(200);
+}

@@ -18,6 +18,7 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::grants::fitting;
+use crate::store::metadata::grants::passed_on_by;
 use crate::store::metadata::grants::permissions_on;
 use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::mounts::LeaveMount;
@@ -839,13 +840,14 @@ impl Operation for FindLink {
                 read_share,
             )
             .await?;
-        let Some(share) = share else {
+        let Some(mut share) = share else {
             return Ok(None);
         };
-        let of_giver = permissions_on(tx, (share.sharer, share.node.id, self.now)).await?;
+        let of_giver = passed_on_by(tx, (share.sharer, share.node.id, self.now)).await?;
         if !of_giver.has(Permissions::SHARE) {
             return Ok(None);
         }
+        share.may_download &= of_giver.has(Permissions::DOWNLOAD);
         let permissions = fitting(share.permissions.and(of_giver), &share.node);
         Ok((permissions != Permissions::NONE).then_some(OpenedLink { share, permissions }))
     }
