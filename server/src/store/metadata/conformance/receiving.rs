@@ -77,7 +77,7 @@ impl Fixture {
         self.store.write(end).await.unwrap();
     }
 
-    async fn restore(&self, name: &str) {
+    async fn bring_back(&self, name: &str) {
         let list = ListTrash {
             space: self.space,
             after: (Timestamp(0), NodeId(0)),
@@ -161,7 +161,7 @@ async fn who_is_touched_by_a_share_is_told_and_nobody_else() {
     home.mkdir("/other").await.unwrap();
     home.rm("/other").await.unwrap();
     assert_eq!(on.news(&mut after).await.touched, []);
-    home.restore("above").await;
+    home.bring_back("above").await;
     assert_eq!(on.told(&mut after, &all).await, [bob.id, cid.id]);
 
     on.end(&ann, to_bob).await;
