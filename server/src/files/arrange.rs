@@ -58,7 +58,7 @@ impl Files {
             path: located.path.clone(),
             patches,
             bytes_max: self.settings.property_bytes_max,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let written = self.metadata.write(make).await;
         let written = written.map_err(located.failure())?;
@@ -122,7 +122,7 @@ impl Files {
             from: source.path.clone(),
             to: target.path.clone(),
             overwrite,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let moved = self.metadata.write(operation).await;
         moved.map_err(both(&source, &target))
@@ -206,7 +206,7 @@ impl Files {
             change: left,
             path: source.path.clone(),
             for_good: false,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let deleted = self.metadata.write(delete).await;
         deleted.map_err(source.failure())?;
@@ -235,7 +235,7 @@ impl Files {
             to: target.path.clone(),
             overwrite,
             shallow,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let copied = self.metadata.write(operation).await;
         copied.map_err(both(&source, &target))
@@ -263,7 +263,7 @@ impl Files {
             change,
             path: located.path.clone(),
             for_good: false,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let deleted = self.metadata.write(delete).await;
         let node = deleted.map_err(located.failure())?;
@@ -312,7 +312,7 @@ impl Files {
                 change: self.change(caller, &located),
                 path: located.path.clone(),
                 is_favorite,
-                precondition: located.conditions(precondition),
+                precondition: self.conditions(caller, &located, precondition).await?,
             };
             return self.metadata.write(mark).await.map_err(at(path));
         }
@@ -324,7 +324,7 @@ impl Files {
             modified_at: change.modified_at,
             favorite: change.favorite,
             bytes_max: self.settings.property_bytes_max,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let patched = self.metadata.write(operation).await;
         if patched.map_err(located.failure())? {
@@ -347,7 +347,7 @@ impl Files {
             change,
             path: located.path.clone(),
             modified_at,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let touched = self.metadata.write(touch).await;
         touched.map_err(located.failure())

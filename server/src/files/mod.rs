@@ -25,6 +25,7 @@ pub mod search;
 mod trash;
 mod upload;
 mod versions;
+mod watch;
 
 use std::sync::Arc;
 
@@ -57,8 +58,8 @@ pub use crate::files::trash::InTrash;
 pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
+pub use crate::files::watch::Watcher;
 pub use crate::store::chunks::ChecksumKind;
-pub use crate::store::metadata::changes::Watcher;
 pub use crate::store::metadata::locks::HandLock;
 pub use crate::store::metadata::marks::Tag;
 pub use crate::store::metadata::mounts::Mount;

@@ -12,6 +12,7 @@ use crate::files::Timestamp;
 use crate::files::error::FilesError;
 use crate::files::precondition::Precondition;
 use crate::files::search::Condition;
+use crate::files::search::Found;
 use crate::files::search::OrderKey;
 use crate::files::search::Pattern;
 use crate::files::search::Query as Search;
@@ -101,7 +102,7 @@ impl Nextcloud {
             .await?;
         let entries: Vec<Value> = found
             .iter()
-            .map(|(path, entry)| {
+            .map(|Found { path, entry, .. }| {
                 let folder = path.parent().unwrap_or_default();
                 json!({
                     "thumbnailUrl": "",

@@ -126,11 +126,11 @@ impl Nextcloud {
             None => None,
         };
         let mut shares = if says_yes("shared_with_me") {
-            let mut all = self.sharing.list(caller, Selected::ToMe).await?;
-            if let Some(node) = &node {
-                all.retain(|share| share.node.id == node.id);
-            }
-            all
+            let selected = match &node {
+                Some(node) => Selected::ToMeOf(node.id),
+                None => Selected::ToMe,
+            };
+            self.sharing.list(caller, selected).await?
         } else {
             let selected = match &node {
                 None => Selected::Mine,

@@ -1,6 +1,9 @@
 //! Does everybody see what they were given, do with it what they may, and nothing else?
 
+mod details;
+mod found;
 mod groups;
+mod heard;
 mod internal;
 mod links;
 mod spaces;

@@ -33,6 +33,8 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -627,7 +629,8 @@ impl Operation for SetDisabled {
             keep_names(tx, &account).await?;
         }
         sessions::end_all(tx, self.id).await?;
-        mark_changed(tx, self.id, self.now).await
+        mark_changed(tx, self.id, self.now).await?;
+        sharing_news::tell(tx, Touched::Person(self.id)).await
     }
 }
 
@@ -690,8 +693,14 @@ impl Operation for DeleteAccount {
         .await?;
         tx.perform("DELETE FROM lock WHERE owner_id = $1", &[self.id.0.into()])
             .await?;
-        Ok(())
+        tell_of_account(tx, &account).await
     }
+}
+
+/// Tells whoever listens that what somebody gave, or what is in their home, is gone or back.
+async fn tell_of_account<T: Tx>(tx: &mut T, account: &Account) -> StoreResult<()> {
+    sharing_news::tell(tx, Touched::Person(account.id)).await?;
+    sharing_news::tell(tx, Touched::Space(account.home)).await
 }
 
 /// Takes a space out of everybody's reach and ends its locks.
@@ -748,6 +757,7 @@ impl Operation for RestoreAccount {
             &[account.home.0.into()],
         )
         .await?;
+        tell_of_account(tx, &account).await?;
         find_by_id(tx, account.id)
             .await?
             .ok_or_else(|| Refusal::NotFound.into())
@@ -870,6 +880,13 @@ impl Operation for FinishPurge {
         ] {
             tx.perform(statement, due).await?;
         }
+        // What they were uploading to elsewhere is over; the sweep takes its parts.
+        tx.perform(
+            "UPDATE upload SET until = $1 WHERE account_id IN (SELECT id FROM account \
+             WHERE home_space = $2 AND state = 2 AND purge_at <= $1)",
+            &[self.now.0.into(), self.space.0.into()],
+        )
+        .await?;
         // A server of the release before leaves words behind.
         tx.perform(
             "DELETE FROM name_word WHERE kind = 0 AND holder_id IN (SELECT id FROM account \

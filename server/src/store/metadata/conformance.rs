@@ -81,6 +81,8 @@ mod mail;
 mod parts;
 #[path = "conformance/past.rs"]
 mod past;
+#[path = "conformance/receiving.rs"]
+mod receiving;
 #[path = "conformance/sharing.rs"]
 mod sharing;
 

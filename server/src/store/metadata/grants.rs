@@ -38,12 +38,16 @@ pub(crate) fn fitting(permissions: Permissions, node: &Node) -> Permissions {
     }
 }
 
-/// Returns what somebody may pass on of a node: what they may do with it themselves, if they may share it.
+/// What an owner may do, with what is not told of it.
+pub(crate) const OF_OWNER: Permissions = Permissions::ALL.or(Permissions::DOWNLOAD);
+
+/// Returns what somebody may pass on of a node: what they may do with it themselves, if they may share it;
+/// with [`Permissions::DOWNLOAD`].
 pub(crate) async fn passed_on_by<T: Tx>(
     tx: &mut T,
     (sharer, node, now): (UserId, NodeId, Timestamp),
 ) -> StoreResult<Permissions> {
-    let found = permissions_on(tx, (sharer, node, now)).await?;
+    let found = everything_on(tx, (sharer, node, now)).await?;
     Ok(if_shareable(found))
 }
 
@@ -91,6 +95,15 @@ pub(crate) async fn permissions_on<T: Tx>(
     tx: &mut T,
     (person, node, now): (UserId, NodeId, Timestamp),
 ) -> StoreResult<Permissions> {
+    let found = everything_on(tx, (person, node, now)).await?;
+    Ok(found.and(Permissions::ALL))
+}
+
+/// Returns the same with [`Permissions::DOWNLOAD`].
+async fn everything_on<T: Tx>(
+    tx: &mut T,
+    (person, node, now): (UserId, NodeId, Timestamp),
+) -> StoreResult<Permissions> {
     let standing = ask_standing(tx, person, node).await?;
     let shares = tx
         .ask(
@@ -99,7 +112,7 @@ pub(crate) async fn permissions_on<T: Tx>(
              SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
              WHERE n.id = u.parent_id AND u.height < 300) \
              SELECT u.height, s.sharer_id, s.kind, s.to_id, s.permissions, \
-             CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind \
+             CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind, s.may_download \
              FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
              WHERE s.node_id = u.id AND s.state = 0 AND sp.id = s.space_id AND sp.state = 0 \
              AND n.id = s.node_id AND (s.expires_at IS NULL OR s.expires_at > $2) \
@@ -116,7 +129,7 @@ pub(crate) async fn permissions_on<T: Tx>(
         Some(standing) if standing.is_active => standing.own()?,
         Some(_) | None => return Ok(Permissions::NONE),
     };
-    if own == Permissions::ALL || shares.is_empty() {
+    if own.has(OF_OWNER) || shares.is_empty() {
         return Ok(own);
     }
     if shares.iter().all(|share| share.is_owners) {
@@ -130,8 +143,11 @@ impl Standing {
     /// Returns what somebody may do without having been given anything.
     fn own(&self) -> StoreResult<Permissions> {
         match (self.is_own, self.role) {
-            (true, _) => Ok(Permissions::ALL),
-            (false, Some(role)) => Ok(permissions_of(Role::from_column(role)?)),
+            (true, _) => Ok(OF_OWNER),
+            (false, Some(role)) => {
+                let role = Role::from_column(role)?;
+                Ok(permissions_of(role).or(Permissions::DOWNLOAD))
+            }
             (false, None) => Ok(Permissions::NONE),
         }
     }
@@ -166,7 +182,10 @@ fn read_share(row: &dyn Row) -> StoreResult<OnTheWay> {
         sharer: UserId(row.int(1)?),
         kind: row.int(2)?,
         to: row.int(3)?,
-        permissions: Permissions::of_bits(row.int(4)?),
+        permissions: match row.int(7)? {
+            0 => Permissions::of_bits(row.int(4)?),
+            _ => Permissions::of_bits(row.int(4)?).or(Permissions::DOWNLOAD),
+        },
         is_owners: row.int(5)? != 0,
         is_of_folder: row.int(6)? == 0,
     })
@@ -199,8 +218,8 @@ impl Circle {
                  SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
                  WHERE n.id = u.parent_id AND u.height < 300) \
                  SELECT u.height, s.sharer_id, s.kind, s.to_id, s.permissions, \
-                 CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind \
-                 FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
+                 CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind, \
+                 s.may_download FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
                  WHERE s.node_id = u.id AND s.state = 0 AND s.to_id IS NOT NULL \
                  AND sp.id = s.space_id AND sp.state = 0 AND n.id = s.node_id \
                  AND (s.expires_at IS NULL OR s.expires_at > $2)",
@@ -260,7 +279,7 @@ impl Circle {
 
     fn gives(&self, share: &OnTheWay, given: &[Permissions]) -> Permissions {
         let of_giver = if share.is_owners {
-            Permissions::ALL
+            OF_OWNER
         } else {
             if_shareable(self.rights_at(share.sharer, share.height, given))
         };

@@ -65,6 +65,8 @@ impl Permissions {
     pub const SHARE: Self = Self(16);
     /// Everything.
     pub const ALL: Self = Self(31);
+    /// Take contents away as they are. It is computed together with the others, which are told and kept without it.
+    pub(crate) const DOWNLOAD: Self = Self(32);
 
     /// Returns the set of these bits; unknown ones are left out.
     pub const fn of_bits(bits: i64) -> Self {

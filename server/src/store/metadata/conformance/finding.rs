@@ -102,6 +102,7 @@ impl Fixture {
         while let Some(from) = after {
             let find = FindMarked {
                 space: self.space,
+                tops: Vec::new(),
                 favorite_of,
                 tags: tags.to_vec(),
                 after: from,
@@ -109,7 +110,7 @@ impl Fixture {
             };
             let page = self.store.read(find).await.unwrap();
             assert!(page.found.len() <= MARKED_PAGE);
-            for (path, entry) in page.found {
+            for (_, path, entry) in page.found {
                 assert_eq!(self.find(&path.to_string()).await, Some(entry.node));
                 found.push(path.to_string());
             }
