@@ -4,6 +4,8 @@ mod groups;
 mod internal;
 mod links;
 mod spaces;
+mod table;
+mod who;
 
 use nuage_tests::User;
 use nuage_tests::http::Answer;

@@ -64,7 +64,7 @@ impl Receiver {
         }
     }
 
-    fn of_columns(kind: i64, to: Option<i64>) -> StoreResult<Self> {
+    pub(crate) fn of_columns(kind: i64, to: Option<i64>) -> StoreResult<Self> {
         match (kind, to) {
             (0, Some(person)) => Ok(Self::Person(UserId(person))),
             (1, Some(team)) => Ok(Self::Team(TeamId(team))),
