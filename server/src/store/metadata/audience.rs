@@ -133,6 +133,11 @@ struct Stored {
 }
 
 impl Stored {
+    /// Returns what it says that may be done, with `DOWNLOAD`.
+    fn stated(&self) -> Permissions {
+        self.way.stated.with_download(self.way.may_download)
+    }
+
     fn fitting(&self, permissions: Permissions) -> Permissions {
         if self.is_of_folder {
             permissions
@@ -292,11 +297,11 @@ impl ReadAudience {
             let permissions = match (&circle, stored.is_owners) {
                 // A link opens as long as who made it may sign in.
                 (_, true) if is_link && !owner.is_active() => Permissions::NONE,
-                (_, true) => stored.way.stated,
+                (_, true) => stored.stated(),
                 (Some(circle), false) if is_link => {
                     let of_giver = circle.rights_at(stored.way.by, stored.height);
                     if of_giver.has(Permissions::SHARE) {
-                        stored.way.stated.and(of_giver)
+                        stored.stated().and(of_giver)
                     } else {
                         Permissions::NONE
                     }
@@ -307,12 +312,15 @@ impl ReadAudience {
                 (None, false) => Permissions::NONE,
             };
             let permissions = fitting(stored.fitting(permissions), node);
+            let may_download = permissions.has(Permissions::DOWNLOAD);
+            let permissions = permissions.with_download(false);
             let is_seen = permissions.has(Permissions::READ);
             if !(is_seen || is_link && permissions != Permissions::NONE) {
                 continue;
             }
             let mut way = stored.way;
             way.permissions = permissions;
+            way.may_download = may_download;
             if let (Some(circle), false) = (&circle, stored.is_owners) {
                 let passed = circle.passed_to(way.by, stored.height);
                 way.until = match (way.until, passed.until) {

@@ -3,7 +3,7 @@
 //! # Always true
 //!
 //! * A share gives no more than its giver has now and may pass on: whoever passes on what they were given passes on
-//!   nothing once it is taken from them.
+//!   nothing once it is taken from them. To take contents away is one of the things that can be given or not.
 //! * Nobody's right rests on itself, however people share with each other in a circle.
 
 use std::collections::HashMap;
@@ -39,12 +39,13 @@ pub(crate) fn fitting(permissions: Permissions, node: &Node) -> Permissions {
     }
 }
 
-/// Returns what somebody may pass on of a node: what they may do with it themselves, if they may share it.
+/// Returns what somebody may pass on of a node: what they may do with it themselves, `DOWNLOAD` too, if they
+/// may share it.
 pub(crate) async fn passed_on_by<T: Tx>(
     tx: &mut T,
     (sharer, node, now): (UserId, NodeId, Timestamp),
 ) -> StoreResult<Permissions> {
-    let found = permissions_on(tx, (sharer, node, now)).await?;
+    let found = all_on(tx, (sharer, node, now)).await?;
     Ok(if_shareable(found))
 }
 
@@ -92,6 +93,14 @@ impl OnTheWay {
 /// Returns what somebody may do with a node, wherever it lies and by whatever way; nothing in a trash.
 pub(crate) async fn permissions_on<T: Tx>(
     tx: &mut T,
+    whose: (UserId, NodeId, Timestamp),
+) -> StoreResult<Permissions> {
+    Ok(all_on(tx, whose).await?.with_download(false))
+}
+
+/// Returns the same with `DOWNLOAD`.
+async fn all_on<T: Tx>(
+    tx: &mut T,
     (person, node, now): (UserId, NodeId, Timestamp),
 ) -> StoreResult<Permissions> {
     let standing = ask_standing(tx, person, node).await?;
@@ -102,7 +111,7 @@ pub(crate) async fn permissions_on<T: Tx>(
              SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
              WHERE n.id = u.parent_id AND u.height < 300) \
              SELECT u.height, s.sharer_id, s.kind, s.to_id, s.permissions, \
-             CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind, s.id, s.expires_at \
+             CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind, s.id, s.expires_at, s.may_download \
              FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
              WHERE s.node_id = u.id AND s.state = 0 AND sp.id = s.space_id AND sp.state = 0 \
              AND n.id = s.node_id AND (s.expires_at IS NULL OR s.expires_at > $2) \
@@ -119,7 +128,7 @@ pub(crate) async fn permissions_on<T: Tx>(
         Some(standing) if standing.is_active => standing.own()?,
         Some(_) | None => return Ok(Permissions::NONE),
     };
-    if own == Permissions::ALL || shares.is_empty() {
+    if own.has(Permissions::ALL) || shares.is_empty() {
         return Ok(own);
     }
     if shares.iter().all(|share| share.is_owners) {
@@ -133,11 +142,12 @@ pub(crate) async fn permissions_on<T: Tx>(
 impl Standing {
     /// Returns what somebody may do without having been given anything.
     fn own(&self) -> StoreResult<Permissions> {
-        match (self.is_own, self.role) {
-            (true, _) => Ok(Permissions::ALL),
-            (false, Some(role)) => Ok(permissions_of(Role::from_column(role)?)),
-            (false, None) => Ok(Permissions::NONE),
-        }
+        let own = match (self.is_own, self.role) {
+            (true, _) => Permissions::ALL,
+            (false, Some(role)) => permissions_of(Role::from_column(role)?),
+            (false, None) => return Ok(Permissions::NONE),
+        };
+        Ok(own.with_download(true))
     }
 }
 
@@ -170,7 +180,7 @@ fn read_share(row: &dyn Row) -> StoreResult<OnTheWay> {
         sharer: UserId(row.int(1)?),
         kind: row.int(2)?,
         to: row.int(3)?,
-        permissions: Permissions::of_bits(row.int(4)?),
+        permissions: Permissions::of_bits(row.int(4)?).with_download(row.int(9)? != 0),
         is_owners: row.int(5)? != 0,
         is_of_folder: row.int(6)? == 0,
         id: ShareId(row.int(7)?),
@@ -220,7 +230,7 @@ impl Circle {
                  SELECT n.id, n.parent_id, u.height + 1 FROM up u CROSS JOIN node n \
                  WHERE n.id = u.parent_id AND u.height < 300) \
                  SELECT u.height, s.sharer_id, s.kind, s.to_id, s.permissions, \
-                 CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind, s.id, s.expires_at \
+                 CASE WHEN sp.kind = 1 AND sp.owner_id = s.sharer_id THEN 1 ELSE 0 END, n.kind, s.id, s.expires_at, s.may_download \
                  FROM up u CROSS JOIN share s CROSS JOIN space sp CROSS JOIN node n \
                  WHERE s.node_id = u.id AND s.state = 0 AND s.to_id IS NOT NULL \
                  AND sp.id = s.space_id AND sp.state = 0 AND n.id = s.node_id \
@@ -286,19 +296,19 @@ impl Circle {
     /// Returns what a share gives, as far as is known of what its giver has.
     fn cut(&self, share: &OnTheWay) -> Permissions {
         let of_giver = if share.is_owners {
-            Permissions::ALL
+            Permissions::ALL.with_download(true)
         } else {
             if_shareable(self.rights_at(share.sharer, share.height))
         };
         share.fitting(share.permissions.and(of_giver))
     }
 
-    /// Returns what one of these people may do with the node.
+    /// Returns what one of these people may do with the node, with `DOWNLOAD`.
     pub(crate) fn rights(&self, person: UserId) -> Permissions {
         self.rights_at(person, 0)
     }
 
-    /// Returns what one of these people may do so far above the node.
+    /// Returns what one of these people may do so far above the node, with `DOWNLOAD`.
     pub(crate) fn rights_at(&self, person: UserId, height: i64) -> Permissions {
         let Some(one) = self.people.get(&person).filter(|one| one.is_active) else {
             return Permissions::NONE;
@@ -308,7 +318,7 @@ impl Circle {
         shares.fold(one.own, |sum, (_, given)| sum.or(*given))
     }
 
-    /// Returns what a share with people gives now; `None`: it is none of those on the way.
+    /// Returns what a share with people gives now, with `DOWNLOAD`; `None`: it is none of those on the way.
     pub(crate) fn gives(&self, share: ShareId) -> Option<Permissions> {
         let shares = self.shares.iter().zip(&self.given);
         let mut shares = shares.filter(|(one, _)| one.id == share);

@@ -324,10 +324,11 @@ impl ListMounts {
                 continue;
             }
             let of_giver = if grant.is_owners {
-                Permissions::ALL
+                Permissions::ALL.with_download(true)
             } else {
                 passed_on_by(tx, (grant.sharer, grant.node.id, self.now)).await?
             };
+            let may_download = grant.may_download && of_giver.has(Permissions::DOWNLOAD);
             let permissions = fitting(grant.permissions.and(of_giver), &grant.node);
             if permissions == Permissions::NONE {
                 continue;
@@ -338,7 +339,7 @@ impl ListMounts {
             {
                 let mount = &mut same.mount;
                 mount.permissions = mount.permissions.or(permissions);
-                mount.may_download |= grant.may_download;
+                mount.may_download |= may_download;
                 mount.until = earlier(mount.until, grant.expires_at);
                 same.made_at = same.made_at.max(grant.made_at);
                 if let Source::Shares(ids) = &mut mount.source {
@@ -355,7 +356,7 @@ impl ListMounts {
                     node: grant.node,
                     path: NodePath::root(),
                     permissions,
-                    may_download: grant.may_download,
+                    may_download,
                     owner: grant.owner,
                     sharer: grant.by,
                     source: Source::Shares(vec![grant.id]),

@@ -18,6 +18,7 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::grants::fitting;
+use crate::store::metadata::grants::passed_on_by;
 use crate::store::metadata::grants::permissions_on;
 use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::mounts::LeaveMount;
@@ -614,7 +615,8 @@ impl ChangeShare {
     }
 }
 
-/// Refuses whoever is neither the giver of a share nor owns what is shared.
+/// Refuses whoever is neither the giver of a share nor owns what is shared: with `NotPermitted` only those who may know
+/// of it.
 async fn require_mastery<T: Tx>(
     tx: &mut T,
     (share, asker, now): (&Share, UserId, Timestamp),
@@ -626,7 +628,13 @@ async fn require_mastery<T: Tx>(
     if share.sharer == asker || own == Permissions::ALL && is_master(tx, share, asker).await? {
         return Ok(());
     }
-    Err(Refusal::NotPermitted.into())
+    let is_receiver = share.receiver == Receiver::Person(asker);
+    let is_known = own.has(Permissions::SHARE) && share.receiver != Receiver::Link;
+    if is_receiver || is_known {
+        Err(Refusal::NotPermitted.into())
+    } else {
+        Err(Refusal::NotFound.into())
+    }
 }
 
 /// Returns whether somebody owns the space of a share, or manages the group that does.
@@ -783,13 +791,11 @@ impl Operation for FindLink {
                 read_share,
             )
             .await?;
-        let Some(share) = share else {
+        let Some(mut share) = share else {
             return Ok(None);
         };
-        let of_giver = permissions_on(tx, (share.sharer, share.node.id, self.now)).await?;
-        if !of_giver.has(Permissions::SHARE) {
-            return Ok(None);
-        }
+        let of_giver = passed_on_by(tx, (share.sharer, share.node.id, self.now)).await?;
+        share.may_download &= of_giver.has(Permissions::DOWNLOAD);
         let permissions = fitting(share.permissions.and(of_giver), &share.node);
         Ok((permissions != Permissions::NONE).then_some(OpenedLink { share, permissions }))
     }
