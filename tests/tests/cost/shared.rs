@@ -1,11 +1,13 @@
 //! What sharing costs whoever writes and lists: how many statements, beside the same without shares.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use nuage_tests::TestServer;
 use nuage_tests::User;
 use nuage_tests::command::report;
 use nuage_tests::server::DataFolder;
+use nuage_tests::wait::wait_until;
 
 use crate::sharing::CHANGE;
 use crate::sharing::give;
@@ -52,7 +54,8 @@ fn statements(server: &TestServer, request: &mut dyn FnMut(usize)) -> u64 {
 
 /// Statements of a new file, of one that is replaced, of a folder, of a deletion, and of a listing.
 fn costs(server: &TestServer, user: &User, folder: &str) -> [u64; 5] {
-    let path = |number: usize| format!("{folder}/f{number}");
+    let who = &user.name;
+    let path = |number: usize| format!("{folder}/{who}{number}");
     [
         statements(server, &mut |number| {
             user.put(&path(number), "x").send().expect(201);
@@ -61,12 +64,12 @@ fn costs(server: &TestServer, user: &User, folder: &str) -> [u64; 5] {
             user.put(&path(number), "y").send().expect(204);
         }),
         statements(server, &mut |number| {
-            user.mkcol(&format!("{folder}/d{number}"))
+            user.mkcol(&format!("{folder}/of-{who}-{number}"))
                 .send()
                 .expect(201);
         }),
         statements(server, &mut |number| {
-            user.delete(&format!("{folder}/d{number}"))
+            user.delete(&format!("{folder}/of-{who}-{number}"))
                 .send()
                 .expect(204);
         }),
@@ -98,6 +101,12 @@ fn a_write_into_a_folder_that_ten_thousand_see_takes_as_many_statements_as_a_pri
     server.stop();
     crowd(&server.data, "large", 10_000);
     server.start_again();
+    // Whoever was added is made findable by a job.
+    let waiting = "SELECT count(*) FROM account WHERE worded = 0";
+    let patience = Duration::from_mins(5);
+    wait_until("the job is done", patience, || {
+        server.data.number(waiting) == 0
+    });
     server.data.settle();
     let private = costs(&server, &ann, "/private");
     let to_few = costs(&server, &ann, "/few");

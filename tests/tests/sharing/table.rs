@@ -224,9 +224,10 @@ impl Op {
             Self::List | Self::Stat | Self::Checksum | Self::Favorite | Self::Shares => {
                 (READ, false)
             }
-            Self::Page | Self::Search | Self::Preview => (READ, false),
+            Self::Page | Self::Search => (READ, false),
             Self::Read | Self::Range | Self::Zip | Self::CopyOut => (READ, true),
-            Self::Versions | Self::ReadVersion => (READ, true),
+            // A preview is made of a file that its caller opens.
+            Self::Versions | Self::ReadVersion | Self::Preview => (READ, true),
             Self::Overwrite | Self::Lock | Self::Proppatch | Self::Rename => (UPDATE, false),
             Self::RestoreVersion => (READ | UPDATE, true),
             Self::Create | Self::Mkdir | Self::MoveIn | Self::CopyIn | Self::Parts | Self::Send => {
@@ -347,8 +348,8 @@ impl Caller {
             return Expected::Done;
         }
         match op {
-            // Versions are told of by number: one that may not be read is not there.
-            Op::Versions | Op::ReadVersion => Expected::Hidden,
+            // These are asked for by number: what may not be read is not there.
+            Op::Versions | Op::ReadVersion | Op::Preview => Expected::Hidden,
             Op::RestoreVersion if !right.download => Expected::Hidden,
             _ => Expected::Forbidden,
         }
@@ -1190,7 +1191,6 @@ fn try_cell(
     if expected == Expected::Skip {
         return;
     }
-    // Whoever owns what nobody signed in may make any more has no folders made.
     let is_fresh = op.changes();
     let name = if is_fresh {
         format!("c{number}")
