@@ -105,17 +105,17 @@ impl Sharing {
             let Some(at) = &way.at else {
                 continue;
             };
-            let is_seen = match known.iter().find(|(node, _)| *node == at.node) {
-                Some((_, is_seen)) => *is_seen,
-                None => {
-                    let is_seen = match self.files.rights_on(caller, at.node).await {
-                        Ok(_) => true,
-                        Err(FilesError::NotFound { .. }) => false,
-                        Err(error) => return Err(error.into()),
-                    };
-                    known.push((at.node, is_seen));
-                    is_seen
-                }
+            let same = known.iter().find(|(node, _)| *node == at.node);
+            let is_seen = if let Some((_, is_seen)) = same {
+                *is_seen
+            } else {
+                let is_seen = match self.files.rights_on(caller, at.node).await {
+                    Ok(_) => true,
+                    Err(FilesError::NotFound { .. }) => false,
+                    Err(error) => return Err(error.into()),
+                };
+                known.push((at.node, is_seen));
+                is_seen
             };
             if !is_seen {
                 way.at = None;
@@ -249,16 +249,16 @@ impl WhoCanSee {
                 (Language::English, true) => format!("more than {others} others"),
                 (Language::French, true) => format!("plus de {others} autres"),
             };
-            let named = names.iter().take(NAMED_MAX).cloned();
-            named.chain([last]).collect()
+            let first = names.iter().take(NAMED_MAX).cloned();
+            first.chain([last]).collect()
         } else {
             names.to_vec()
         };
-        let last = list.pop().unwrap_or_default();
+        let end = list.pop().unwrap_or_default();
         let text = if list.is_empty() {
-            last
+            end
         } else {
-            format!("{} {and} {last}", list.join(", "))
+            format!("{} {and} {end}", list.join(", "))
         };
         let mut letters = text.chars();
         let first = letters.next().map(char::to_uppercase);
