@@ -111,6 +111,10 @@ impl Files {
             return Err(FilesError::NotPermitted { path: from.clone() });
         }
         let (target, change) = self.changeable(caller, to).await?;
+        if !source.rights.may_download && source.root != target.root {
+            // Elsewhere its content could be read.
+            return Err(FilesError::NotPermitted { path: from.clone() });
+        }
         if target.is_mount_itself() {
             return self
                 .move_onto_mount(caller, (from, to), overwrite, precondition)
@@ -293,7 +297,7 @@ impl Files {
     /// Changes properties: all or none.
     ///
     /// A favourite is the caller's own mark: setting it alone needs no right to change the node, meets no
-    /// lock and changes no ETag.
+    /// lock and changes no ETag. With an app password that only reads it is not set.
     pub async fn patch_properties(
         &self,
         caller: &Caller,
@@ -308,6 +312,9 @@ impl Files {
         ) {
             let located = self.readable(caller, path).await?;
             Self::home_of(caller)?;
+            if caller.is_read_only {
+                return Err(FilesError::NotPermitted { path: path.clone() });
+            }
             let mark = MarkFavorite {
                 change: self.change(caller, &located),
                 path: located.path.clone(),

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod across;
+pub mod audience;
 pub mod backup;
 pub mod browse;
 pub mod changes;

@@ -327,10 +327,11 @@ impl ListMounts {
                 continue;
             }
             let of_giver = if grant.is_owners {
-                OF_OWNER
+                Permissions::ALL.with_download(true)
             } else {
                 passed_on_by(tx, (grant.sharer, grant.node.id, self.now)).await?
             };
+            let may_download = grant.may_download && of_giver.has(Permissions::DOWNLOAD);
             let permissions = fitting(grant.permissions.and(of_giver), &grant.node);
             if permissions == Permissions::NONE {
                 continue;

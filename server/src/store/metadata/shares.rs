@@ -67,7 +67,7 @@ impl Receiver {
         }
     }
 
-    fn of_columns(kind: i64, to: Option<i64>) -> StoreResult<Self> {
+    pub(crate) fn of_columns(kind: i64, to: Option<i64>) -> StoreResult<Self> {
         match (kind, to) {
             (0, Some(person)) => Ok(Self::Person(UserId(person))),
             (1, Some(team)) => Ok(Self::Team(TeamId(team))),
@@ -670,7 +670,8 @@ impl ChangeShare {
     }
 }
 
-/// Refuses whoever is neither the giver of a share nor owns what is shared.
+/// Refuses whoever is neither the giver of a share nor owns what is shared: with `NotPermitted` only those who may know
+/// of it.
 async fn require_mastery<T: Tx>(
     tx: &mut T,
     (share, asker, now): (&Share, UserId, Timestamp),
@@ -682,7 +683,13 @@ async fn require_mastery<T: Tx>(
     if share.sharer == asker || own == Permissions::ALL && is_master(tx, share, asker).await? {
         return Ok(());
     }
-    Err(Refusal::NotPermitted.into())
+    let is_receiver = share.receiver == Receiver::Person(asker);
+    let is_known = own.has(Permissions::SHARE) && share.receiver != Receiver::Link;
+    if is_receiver || is_known {
+        Err(Refusal::NotPermitted.into())
+    } else {
+        Err(Refusal::NotFound.into())
+    }
 }
 
 /// Returns whether somebody owns the space of a share, or manages the group that does.
@@ -844,9 +851,6 @@ impl Operation for FindLink {
             return Ok(None);
         };
         let of_giver = passed_on_by(tx, (share.sharer, share.node.id, self.now)).await?;
-        if !of_giver.has(Permissions::SHARE) {
-            return Ok(None);
-        }
         share.may_download &= of_giver.has(Permissions::DOWNLOAD);
         let permissions = fitting(share.permissions.and(of_giver), &share.node);
         Ok((permissions != Permissions::NONE).then_some(OpenedLink { share, permissions }))
