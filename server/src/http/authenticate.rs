@@ -40,11 +40,15 @@ pub async fn authenticate(
     headers: &HeaderMap,
     client: IpAddr,
 ) -> Result<Caller, IdentityError> {
-    if let Some(token) = bearer_token(headers) {
-        return identity.authenticate_bearer(token).await;
-    }
-    let (name, secret) = basic_credentials(headers).ok_or(IdentityError::Unauthenticated)?;
-    identity.authenticate_basic(&name, &secret, client).await
+    let caller = match bearer_token(headers) {
+        Some(token) => identity.authenticate_bearer(token).await?,
+        None => {
+            let credentials = basic_credentials(headers);
+            let (name, secret) = credentials.ok_or(IdentityError::Unauthenticated)?;
+            identity.authenticate_basic(&name, &secret, client).await?
+        }
+    };
+    Ok(caller.from_address(client))
 }
 
 /// Reads the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).

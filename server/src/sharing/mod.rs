@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::files::Files;
 use crate::identity::Identity;
+use crate::sharing::links::Visits;
 use crate::sharing::links::WrongTokens;
 use crate::store::metadata::MetadataStore;
 
@@ -57,6 +58,21 @@ pub struct SharingSettings {
     pub wrong_links_max: u32,
     /// By whose midnight days end.
     pub time_zone: TimeZone,
+    /// Whether people are told by mail of what they are given.
+    pub tells_people: bool,
+    /// Whether everybody of a group is.
+    pub tells_groups: bool,
+}
+
+impl SharingSettings {
+    /// Returns whether those whom a new share reaches are told by mail.
+    fn tells(&self, receiver: Receiver) -> bool {
+        match receiver {
+            Receiver::Person(_) => self.tells_people,
+            Receiver::Team(_) => self.tells_people && self.tells_groups,
+            Receiver::Link => false,
+        }
+    }
 }
 
 impl Default for SharingSettings {
@@ -70,6 +86,8 @@ impl Default for SharingSettings {
             shares_max: 10_000,
             wrong_links_max: 30,
             time_zone: TimeZone::UTC,
+            tells_people: false,
+            tells_groups: false,
         }
     }
 }
@@ -82,6 +100,7 @@ pub struct Sharing {
     clock: Clock,
     settings: SharingSettings,
     wrong_tokens: WrongTokens,
+    visits: Visits,
 }
 
 impl Sharing {
@@ -100,6 +119,7 @@ impl Sharing {
             clock,
             settings,
             wrong_tokens: WrongTokens::new(),
+            visits: Visits::new(),
         }
     }
 

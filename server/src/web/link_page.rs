@@ -169,7 +169,7 @@ impl Web {
             Ok(file) => {
                 let is_head = guest.parts.method == Method::HEAD;
                 if let Some(link) = link_of(caller).filter(|_| !is_head) {
-                    self.sharing.note_use(link, 1);
+                    self.sharing.note_use(link, (guest.client, 1));
                 }
                 download::respond(&guest.parts.headers, is_head, file)
             }
@@ -193,7 +193,7 @@ impl Web {
             Ok(whole) => {
                 let link = link_of(caller);
                 if let Some(link) = link.filter(|_| !is_head) {
-                    self.sharing.note_use(link, 1);
+                    self.sharing.note_use(link, (guest.client, 1));
                 }
                 let name = link.map(|link| Self::title(link, &path));
                 let (now, language) = (self.files.now(), guest.language);

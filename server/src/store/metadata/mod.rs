@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod across;
+pub mod activity;
 pub mod backup;
 pub mod browse;
 pub mod changes;
@@ -41,6 +42,7 @@ pub mod marks;
 pub mod migrate;
 pub mod mounts;
 pub mod nodes;
+pub mod notices;
 pub mod packs;
 pub mod parts;
 #[cfg(test)]

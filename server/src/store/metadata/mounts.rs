@@ -72,6 +72,8 @@ pub struct Mount {
     pub source: Source,
     /// When any of this ends by itself, at the earliest.
     pub until: Option<Timestamp>,
+    /// Since when it has been shared with the person; `None`: it is their group's.
+    pub since: Option<Timestamp>,
 }
 
 impl Mount {
@@ -264,6 +266,7 @@ impl Belonging {
                 sharer: shown,
                 source: Source::Team(self.team, self.role),
                 until: None,
+                since: None,
             },
         }
     }
@@ -340,6 +343,7 @@ impl ListMounts {
                 mount.permissions = mount.permissions.or(permissions);
                 mount.may_download |= grant.may_download;
                 mount.until = earlier(mount.until, grant.expires_at);
+                mount.since = earlier(mount.since, Some(grant.made_at));
                 same.made_at = same.made_at.max(grant.made_at);
                 if let Source::Shares(ids) = &mut mount.source {
                     ids.push(grant.id);
@@ -360,6 +364,7 @@ impl ListMounts {
                     sharer: grant.by,
                     source: Source::Shares(vec![grant.id]),
                     until: grant.expires_at,
+                    since: Some(grant.made_at),
                 },
             });
         }

@@ -391,6 +391,8 @@ impl World {
             token: None,
             password_hash: None,
             shares_max: 1_000,
+            tells: false,
+            origin: None,
             now: self.change(space).now,
         };
         let rights = self.rights((giver, folder), &chains, &effective);
@@ -449,6 +451,7 @@ impl World {
         let end = EndShare {
             share: id,
             asker: self.people[giver].id,
+            origin: None,
             now: self.change(self.folders[folder].space).now,
         };
         let chains = self.chains();
@@ -476,6 +479,7 @@ impl World {
         let change = ChangeShare {
             share: share.id,
             asker: self.people[share.giver].id,
+            origin: None,
             change: ShareChange {
                 permissions: Some(permissions),
                 ..ShareChange::default()
