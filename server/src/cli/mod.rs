@@ -160,7 +160,7 @@ impl OnGround {
             Self::User(command) => command.run(context, ground).await?,
             Self::Token(command) => command.run(ground).await?,
             Self::Group(command) => command.run(context, ground).await?,
-            Self::Link(command) => command.run(ground).await?,
+            Self::Link(command) => command.run(context, ground).await?,
             Self::Activity(command) => command.run(ground).await?,
             Self::Quota(command) => command.run(context, ground).await?,
             Self::Backup(command) => command.run(context, ground).await?,

@@ -111,6 +111,8 @@ pub enum Who {
     },
     /// Somebody who has a link.
     Visitor,
+    /// Whoever answers for the installation, by a command.
+    Administrator,
     /// Somebody whose account is gone.
     Gone,
 }
@@ -463,6 +465,9 @@ impl Sight<'_> {
     fn who(&self, row: &ActivityRow) -> Who {
         if row.actor == NOBODY {
             return Who::Visitor;
+        }
+        if row.program == Program::Command {
+            return Who::Administrator;
         }
         if row.actor_shown.name.is_empty() {
             return Who::Gone;

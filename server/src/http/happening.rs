@@ -58,6 +58,7 @@ fn english(activity: &Activity) -> String {
         } => "You",
         Who::Person { shown, .. } => shown.display_name.as_str(),
         Who::Visitor => "Somebody with a link",
+        Who::Administrator => "An administrator",
         Who::Gone => "Somebody whose account is gone",
     };
     let what = if activity.count == 1 {
@@ -111,6 +112,7 @@ fn french(activity: &Activity) -> String {
         } => "Vous avez".to_owned(),
         Who::Person { shown, .. } => format!("{} a", shown.display_name),
         Who::Visitor => "Une personne ayant un lien a".to_owned(),
+        Who::Administrator => "Un administrateur a".to_owned(),
         Who::Gone => "Une personne dont le compte n’existe plus a".to_owned(),
     };
     let what = if activity.count == 1 {

@@ -146,7 +146,7 @@ fn describe(activity: &Activity, language: Language, base_url: &str) -> Value {
     let (kind, app) = kind_of(&activity.what);
     let user = match &activity.who {
         Who::Person { shown, .. } => shown.name.as_str(),
-        Who::Visitor | Who::Gone => "",
+        Who::Visitor | Who::Administrator | Who::Gone => "",
     };
     let objects: Map<String, Value> = activity
         .on

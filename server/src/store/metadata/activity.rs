@@ -37,7 +37,7 @@ use crate::store::metadata::tx::Tx;
 pub const SLICE_ACTIVITIES: u64 = 1_000;
 /// Former rows of a node that are looked at for a visit that is still going on.
 const VISITS_LOOKED_AT: i64 = 100;
-/// The actor of rows whose account is gone for good.
+/// The actor of rows whose account is gone for good, or was none.
 const SOMEBODY_GONE: i64 = -1;
 
 /// With what somebody came.
@@ -270,6 +270,22 @@ pub(crate) async fn note_share<T: Tx>(tx: &mut T, event: ShareEvent<'_>) -> Stor
             address.as_deref().into(),
             event.now.0.into(),
         ],
+    )
+    .await
+}
+
+/// Notes that an administrator ends a link, by a command.
+pub(crate) async fn note_ended_link<T: Tx>(
+    tx: &mut T,
+    link: ShareId,
+    now: Timestamp,
+) -> StoreResult<()> {
+    tx.perform(
+        "INSERT INTO activity (space_id, node_id, folder_id, kind, name, is_folder, share_id, \
+         peer_kind, actor, program, at) SELECT n.space_id, n.id, n.parent_id, 10, n.name, \
+         CASE n.kind WHEN 0 THEN 1 ELSE 0 END, s.id, 3, $1, 5, $2 \
+         FROM share s JOIN node n ON n.id = s.node_id WHERE s.id = $3 AND s.kind = 3",
+        &[SOMEBODY_GONE.into(), now.0.into(), link.0.into()],
     )
     .await
 }

@@ -17,6 +17,7 @@ use crate::store::metadata::accounts::teams::TeamId;
 use crate::store::metadata::activity::Deed;
 use crate::store::metadata::activity::Origin;
 use crate::store::metadata::activity::ShareEvent;
+use crate::store::metadata::activity::note_ended_link;
 use crate::store::metadata::activity::note_share;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
@@ -759,7 +760,14 @@ async fn is_member<T: Tx>(tx: &mut T, team: TeamId, person: UserId) -> StoreResu
 
 /// Ends links, whoever gave them; for whoever answers for the installation.
 #[derive(Debug)]
-pub struct EndLinks(pub Vec<ShareId>);
+pub struct EndLinks {
+    /// Which.
+    pub links: Vec<ShareId>,
+    /// Whether it is noted that an administrator did it.
+    pub is_noted: bool,
+    /// The moment.
+    pub now: Timestamp,
+}
 
 impl Operation for EndLinks {
     /// How many there were.
@@ -771,7 +779,10 @@ impl Operation for EndLinks {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
         let mut ended = 0;
-        for link in &self.0 {
+        for link in &self.links {
+            if self.is_noted {
+                note_ended_link(tx, *link, self.now).await?;
+            }
             let sql = "DELETE FROM share WHERE id = $1 AND kind = 3";
             ended += tx.execute(sql, &[link.0.into()]).await?;
         }
