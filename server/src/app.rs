@@ -60,6 +60,7 @@ use crate::previews::PreviewSettings;
 use crate::previews::Previews;
 use crate::sharing::Sharing;
 use crate::sharing::SharingSettings;
+use crate::sharing::Told;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -672,8 +673,11 @@ fn sharing_settings(settings: &Settings) -> SharingSettings {
         shares_max: sharing.per_person_max.get().into(),
         wrong_links_max: sharing.wrong_links_max.get(),
         time_zone: sharing.time_zone.0.clone(),
-        tells_people: settings.mail.host.is_some() && settings.mail.from.is_some(),
-        tells_groups: settings.mail.group_shares,
+        told: match &settings.mail {
+            mail if mail.host.is_none() || mail.from.is_none() => Told::Nobody,
+            mail if mail.group_shares => Told::Groups,
+            _ => Told::People,
+        },
     }
 }
 

@@ -585,12 +585,32 @@ impl Bundle {
     }
 }
 
+/// The nodes of an activity, and which of them were new in it.
+#[derive(Default)]
+struct Nodes {
+    are_new: HashMap<NodeId, bool>,
+    new: usize,
+}
+
+impl Nodes {
+    /// Takes the node of a row; returns whether it is another one.
+    fn insert(&mut self, row: &ActivityRow) -> bool {
+        let known = self.are_new.len();
+        let is_new = self.are_new.entry(row.node).or_insert(false);
+        if row.deed == Deed::Created && !*is_new {
+            *is_new = true;
+            self.new += 1;
+        }
+        self.are_new.len() > known
+    }
+}
+
 /// A page in the making.
 struct Page {
     limit: usize,
     activities: Vec<Activity>,
     /// Nodes of each of them.
-    nodes: Vec<HashSet<NodeId>>,
+    nodes: Vec<Nodes>,
     /// Which of them a bundle's next row may belong to.
     open: HashMap<Bundle, usize>,
     last: Option<i64>,
@@ -625,7 +645,9 @@ impl Page {
         if let Some(bundle) = bundle {
             self.open.insert(bundle, self.activities.len());
         }
-        self.nodes.push(HashSet::from([row.node]));
+        let mut nodes = Nodes::default();
+        nodes.insert(row);
+        self.nodes.push(nodes);
         self.activities.push(Activity {
             id: row.id,
             who: shown.who,
@@ -653,26 +675,23 @@ fn is_near(activity: &Activity, at: Timestamp) -> bool {
 }
 
 /// Makes a row part of an activity.
-fn join(
-    activity: &mut Activity,
-    nodes: &mut HashSet<NodeId>,
-    (row, shown): (&ActivityRow, ShownRow),
-) {
+fn join(activity: &mut Activity, nodes: &mut Nodes, (row, shown): (&ActivityRow, ShownRow)) {
     activity.id = activity.id.max(row.id);
     activity.at = activity.at.max(row.at);
     activity.begun_at = activity.begun_at.min(row.at);
-    let is_new = shown.what == What::Created;
-    if nodes.insert(row.node) {
+    if nodes.insert(row) {
         activity.count += 1;
         if activity.on.len() < NAMED_MAX {
             activity.on.push(shown.on);
         }
-        // Some new and some changed are changed, all together.
-        if (activity.what == What::Created) != is_new {
-            activity.what = What::Changed;
-        }
-    } else if activity.count == 1 && is_new {
-        activity.what = What::Created;
+    }
+    // Some new and some changed are changed, all together.
+    if matches!(row.deed, Deed::Created | Deed::Changed) {
+        activity.what = if nodes.new == activity.count {
+            What::Created
+        } else {
+            What::Changed
+        };
     }
     if activity.from != shown.from {
         activity.from.device = None;

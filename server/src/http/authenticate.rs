@@ -40,14 +40,12 @@ pub async fn authenticate(
     headers: &HeaderMap,
     client: IpAddr,
 ) -> Result<Caller, IdentityError> {
-    let caller = match bearer_token(headers) {
-        Some(token) => identity.authenticate_bearer(token).await?,
-        None => {
-            let credentials = basic_credentials(headers);
-            let (name, secret) = credentials.ok_or(IdentityError::Unauthenticated)?;
-            identity.authenticate_basic(&name, &secret, client).await?
-        }
-    };
+    if let Some(token) = bearer_token(headers) {
+        let caller = identity.authenticate_bearer(token).await?;
+        return Ok(caller.from_address(client));
+    }
+    let (name, secret) = basic_credentials(headers).ok_or(IdentityError::Unauthenticated)?;
+    let caller = identity.authenticate_basic(&name, &secret, client).await?;
     Ok(caller.from_address(client))
 }
 

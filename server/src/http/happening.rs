@@ -1,5 +1,7 @@
 //! What happened, as a sentence for people: the one place where it is worded, for every protocol.
 
+use nuage_shared::node_path::NodeName;
+
 use crate::files::activity::Activity;
 use crate::files::activity::Program;
 use crate::files::activity::Subject;
@@ -43,7 +45,7 @@ pub fn whence(language: Language, activity: &Activity) -> String {
 fn folder_of(subject: Option<&Subject>) -> Option<&str> {
     let path = subject?.path.as_ref()?;
     let (_, above) = path.names().split_last()?;
-    above.last().map(|name| name.as_str())
+    above.last().map(NodeName::as_str)
 }
 
 fn name_of(subject: Option<&Subject>) -> &str {

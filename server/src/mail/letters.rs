@@ -187,7 +187,7 @@ fn place(words: &str, url: Option<&str>) -> String {
 fn quoted(text: &str) -> String {
     let lines = text.lines().take(NOTE_LINES_MAX).map(one_line);
     let lines = lines.filter(|line| !line.is_empty());
-    lines.map(|line| format!("> {line}\n")).collect()
+    lines.fold(String::new(), |text, line| text + "> " + &line + "\n")
 }
 
 /// Returns what somebody chose as one line: no breaks, nothing that changes the direction of what follows, and

@@ -50,15 +50,15 @@ impl Nextcloud {
             return Ok(Data::nothing_new());
         };
         let language = Language::of(asked.headers);
-        let mut list: Vec<Value> = page
+        let mut entries: Vec<Value> = page
             .activities
             .iter()
             .map(|activity| describe(activity, language, asked.base_url))
             .collect();
-        if let Some(Value::Object(fields)) = list.last_mut() {
+        if let Some(Value::Object(fields)) = entries.last_mut() {
             fields.insert("activity_id".to_owned(), last.into());
         }
-        let data = Data::from(Value::Array(list)).ending_at(last);
+        let data = Data::from(Value::Array(entries)).ending_at(last);
         if !page.has_more {
             return Ok(data);
         }

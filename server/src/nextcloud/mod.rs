@@ -395,7 +395,7 @@ impl Nextcloud {
                 self.change_share(caller, what).await
             }
             Route::EndShare(id) => self.end_share(caller, id).await,
-            Route::Activity(filter) => self.list_activity(caller, filter, asked).await,
+            Route::Activity(filter) => Box::pin(self.list_activity(caller, filter, asked)).await,
             Route::Sharees => self.find_sharees(caller, asked).await,
             Route::RecommendedSharees => self.recommend_sharees(caller, asked.query).await,
             Route::Nothing => Ok(Data::tagged(json!([]))),

@@ -58,18 +58,27 @@ pub struct SharingSettings {
     pub wrong_links_max: u32,
     /// By whose midnight days end.
     pub time_zone: TimeZone,
-    /// Whether people are told by mail of what they are given.
-    pub tells_people: bool,
-    /// Whether everybody of a group is.
-    pub tells_groups: bool,
+    /// Who is told by mail of what they are given.
+    pub told: Told,
+}
+
+/// Who is told by mail of what they are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nobody.
+    Nobody,
+    /// Whoever is given something themselves.
+    People,
+    /// Everybody, also of a group that is given something.
+    Groups,
 }
 
 impl SharingSettings {
     /// Returns whether those whom a new share reaches are told by mail.
     fn tells(&self, receiver: Receiver) -> bool {
         match receiver {
-            Receiver::Person(_) => self.tells_people,
-            Receiver::Team(_) => self.tells_people && self.tells_groups,
+            Receiver::Person(_) => self.told != Told::Nobody,
+            Receiver::Team(_) => self.told == Told::Groups,
             Receiver::Link => false,
         }
     }
@@ -86,8 +95,7 @@ impl Default for SharingSettings {
             shares_max: 10_000,
             wrong_links_max: 30,
             time_zone: TimeZone::UTC,
-            tells_people: false,
-            tells_groups: false,
+            told: Told::Nobody,
         }
     }
 }
