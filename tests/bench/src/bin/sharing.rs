@@ -4,7 +4,6 @@
 //! opened at a steady rate; a request that is late because the one before it was counts as late.
 //! `NUAGE_TEST_SHAPE=scaled` takes PostgreSQL, `NUAGE_SERVER_BIN` names the program (build it with `--release`).
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::thread;
@@ -14,6 +13,7 @@ use std::time::Instant;
 use clap::Parser;
 use nuage_tests::TestServer;
 use nuage_tests::User;
+use nuage_tests::wait::pause;
 
 /// Where the calls about shares are.
 const SHARES: &str = "/ocs/v2.php/apps/files_sharing/api/v1/shares?format=json";
@@ -174,7 +174,7 @@ fn openings(server: &TestServer, options: &Options) -> String {
                     let mut connection = None;
                     for number in (own..all).step_by(threads as usize) {
                         let due = begun + pace * number;
-                        thread::sleep(due.saturating_duration_since(Instant::now()));
+                        pause(due.saturating_duration_since(Instant::now()));
                         let index = number.wrapping_mul(7_919) as usize % tokens.len().max(1);
                         let token = tokens.get(index).map(String::as_str).unwrap_or_default();
                         let user = connection.get_or_insert_with(|| server.client("nobody", ""));
@@ -194,20 +194,16 @@ fn openings(server: &TestServer, options: &Options) -> String {
     });
     times.sort_unstable();
     let p99 = millis(at(&times, 99));
-    let mut text = String::new();
-    let written = writeln!(
-        text,
+    format!(
         "opening one of {links} links, {} times at {} a second, p50 / p90 / p99 / max ms: {:.2} / {:.2} / {p99:.2} / {:.2} \
-         ({} {OPEN_P99_MAX} ms)",
+         ({} {OPEN_P99_MAX} ms)\n",
         times.len(),
         options.rate,
         millis(at(&times, 50)),
         millis(at(&times, 90)),
         times.last().copied().map_or(0.0, millis),
         met(p99 <= OPEN_P99_MAX)
-    );
-    drop(written);
-    text
+    )
 }
 
 /// Makes a folder of so many copies of another one.
