@@ -839,10 +839,7 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        let server = TestServer::with(&[
-            ("NUAGE_SHARING__WRONG_LINKS_MAX", "100000"),
-            ("NUAGE_SHARING__SHARES_MAX", "100000"),
-        ]);
+        let server = TestServer::with(&[("NUAGE_SHARING__WRONG_LINKS_MAX", "100000")]);
         let ann = server.user("ann");
         let mut table = Self {
             server,

@@ -47,13 +47,11 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let server = TestServer::with(&[
-        ("NUAGE_SHARING__SHARES_MAX", "1000000"),
-        ("NUAGE_LOG__LEVEL", "warn"),
-    ]);
-    let mut table = listings(&server, &options);
-    table.push_str(&openings(&server, &options));
-    match std::io::stdout().write_all(table.as_bytes()) {
+    let server = TestServer::with(&[("NUAGE_LOG__REQUESTS", "false")]);
+    let listed = listings(&server, &options);
+    nuage_tests::command::report(&listed);
+    let opened = openings(&server, &options);
+    match std::io::stdout().write_all(format!("{listed}{opened}").as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_nobody_reads) => ExitCode::FAILURE,
     }
@@ -140,6 +138,14 @@ fn openings(server: &TestServer, options: &Options) -> String {
         copies(&ann, from, to, 10);
     }
     copies(&ann, "/w", "/x", options.links);
+    let mut tokens = Vec::new();
+    for number in 0..options.opened {
+        let path = format!("/v/{}", number % 10);
+        let made = give(&ann, &format!("path={path}&shareType=3"));
+        let token = made.split("\"token\":\"").nth(1);
+        let token = token.and_then(|rest| rest.split('"').next());
+        tokens.push(token.unwrap_or_default().to_owned());
+    }
     server.data.execute(&format!(
         "INSERT INTO share (id, kind, space_id, node_id, sharer_id, permissions, name, made_at, token, token_hash) \
          SELECT 5000000 + n.id, 3, n.space_id, n.id, a.id, 1, n.name, 1, 'bulk' || n.id, {} \
@@ -149,14 +155,6 @@ fn openings(server: &TestServer, options: &Options) -> String {
             Some(_) => "sha256(('x' || n.id)::bytea)",
         }
     ));
-    let mut tokens = Vec::new();
-    for number in 0..options.opened {
-        let path = format!("/v/{}", number % 10);
-        let made = give(&ann, &format!("path={path}&shareType=3"));
-        let token = made.split("\"token\":\"").nth(1);
-        let token = token.and_then(|rest| rest.split('"').next());
-        tokens.push(token.unwrap_or_default().to_owned());
-    }
     let links = server
         .data
         .number("SELECT count(*) FROM share WHERE kind = 3");
