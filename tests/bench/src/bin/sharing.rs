@@ -140,7 +140,7 @@ fn openings(server: &TestServer, options: &Options) -> String {
     copies(&ann, "/w", "/x", options.links);
     let mut tokens = Vec::new();
     for number in 0..options.opened {
-        let path = format!("/v/{}", number % 10);
+        let path = format!("/u/{}", number % 10);
         let made = give(&ann, &format!("path={path}&shareType=3"));
         let token = made.split("\"token\":\"").nth(1);
         let token = token.and_then(|rest| rest.split('"').next());
