@@ -144,6 +144,14 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "a background job reads one row",
     ),
     (
+        "FROM sharing_news WHERE id > $1 ORDER BY id LIMIT $2",
+        "what came since the last second, a page at most",
+    ),
+    (
+        "DELETE FROM sharing_news WHERE id <= (",
+        "a background job; what it reads it deletes",
+    ),
+    (
         "SELECT min(begun) FROM lease WHERE until > $1",
         "the collector asks; leases are the few long uploads of this moment",
     ),
@@ -187,6 +195,7 @@ INSERT INTO pack_work SELECT id, id FROM pack;
 INSERT INTO pack_source SELECT id, id + 1 FROM pack;
 INSERT INTO lease SELECT randomblob(16), id, id, id FROM account;
 INSERT INTO lease_content SELECT l.id, l.space_id FROM lease l;
+INSERT INTO sharing_news SELECT id, id % 4, id FROM node;
 INSERT INTO session SELECT randomblob(32), id, 'a', 0, 0, id FROM account;
 INSERT INTO device_login SELECT randomblob(32), randomblob(32), 'd', id, NULL, NULL FROM account;
 INSERT INTO ticket SELECT randomblob(32), 1, id, NULL, NULL, id FROM account;

@@ -223,7 +223,7 @@ async fn what_is_marked_is_found_below_what_was_given_and_nowhere_else() {
         shown.collect::<Vec<_>>()
     };
     let mine = (None, "/own".to_owned(), own.id);
-    assert_eq!(shown(find(&[]).await.unwrap()), [mine.clone()]);
+    assert_eq!(shown(find(&[]).await.unwrap()), std::slice::from_ref(&mine));
     let top = Some(given.id);
     assert_eq!(
         shown(find(&[given.id]).await.unwrap()),
