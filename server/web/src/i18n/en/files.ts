@@ -1,0 +1,5 @@
+import type { Catalogue } from '../fr';
+
+export const files: Catalogue['files'] = {
+  title: 'Files',
+};

@@ -1,0 +1,5 @@
+import type { Catalogue } from '../fr';
+
+export const upload: Catalogue['upload'] = {
+  title: 'Uploads',
+};

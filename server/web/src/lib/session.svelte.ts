@@ -1,0 +1,85 @@
+/* Who is signed in, and what everything on the page says to them: toasts, announcements, undo. */
+
+import * as api from './api';
+import type { Problem, Session } from './api';
+import { t } from '../i18n/index';
+import { UndoStack, type Undoable } from './undo';
+
+export const session = $state<{ now: Session | null; isOver: boolean }>({ now: null, isOver: false });
+
+export async function loadSession(): Promise<boolean> {
+  const result = await api.getSession();
+  if (!result.ok) return false;
+  session.now = result.value;
+  session.isOver = false;
+  document.documentElement.style.setProperty('--brand', result.value.server.color);
+  return true;
+}
+
+let keepsWork = () => false;
+
+/** Says whether something would be lost by leaving the page. */
+export function keepHereWhile(isBusy: () => boolean): void {
+  keepsWork = isBusy;
+}
+
+/** Leads to the sign-in page and back; while something is being sent, a dialog asks first. */
+export function signInAgain(): void {
+  if (keepsWork()) session.isOver = true;
+  else location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
+export interface Toast {
+  id: number;
+  text: string;
+  isWrong: boolean;
+  step: Undoable | null;
+}
+
+export const toasts = $state<Toast[]>([]);
+export const spoken = $state({ text: '' });
+export const undoStack = new UndoStack();
+
+let nextToast = 1;
+
+/** Says something to those who do not see the page; others see it anyway. */
+export function announce(text: string): void {
+  // The same words twice must be read twice.
+  spoken.text = spoken.text === text ? `${text}\u00a0` : text;
+}
+
+function show(text: string, isWrong: boolean, step: Undoable | null): void {
+  const toast: Toast = { id: nextToast++, text, isWrong, step };
+  toasts.push(toast);
+  if (toasts.length > 3) toasts.shift();
+  announce(text);
+  setTimeout(() => closeToast(toast.id), isWrong || step ? 12_000 : 6_000);
+}
+
+export function closeToast(id: number): void {
+  const at = toasts.findIndex((toast) => toast.id === id);
+  if (at >= 0) toasts.splice(at, 1);
+}
+
+export const say = (text: string) => show(text, false, null);
+export const complain = (text: string) => show(text, true, null);
+
+/** Says what was done and keeps the way back. */
+export function did(said: string, undo: () => Promise<string>): void {
+  const step = { said, undo };
+  undoStack.push(step);
+  show(said, false, step);
+}
+
+/** Takes back the latest change, or the one named. */
+export async function undo(step?: Undoable): Promise<void> {
+  const taken = undoStack.take(step);
+  for (const toast of toasts.filter((toast) => toast.step === taken)) closeToast(toast.id);
+  say(taken ? await taken.undo() : t.shell.nothingToUndo);
+}
+
+/** What a refusal means, in words. */
+export function told(problem: Problem): string {
+  const own = t.shell.problems[problem.code as keyof typeof t.shell.problems];
+  return own ?? (problem.detail || problem.title || t.shell.problems.unknown);
+}
