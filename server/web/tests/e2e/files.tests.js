@@ -111,6 +111,7 @@ export const tests = {
     // Two are cut and put into the folder.
     await press('Shift+ArrowUp', 'Control+x', 'Home', 'Enter');
     await page.getByRole('heading', { name: 'C', exact: true }).waitFor();
+    await page.getByRole('heading', { name: 'Ce dossier est vide' }).waitFor();
     await press('Control+v');
     await stage.untilNames(['d10.txt', 'e.txt']);
     equal(await person.names('/Touches/C'), ['d10.txt', 'e.txt']);
