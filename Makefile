@@ -19,6 +19,7 @@ run: ## Builds the server and serves ./nuage-data at http://127.0.0.1:8080.
 test: ## Installs what the tests need and runs all of them; NUAGE_TEST_FULL=1 for the long ones.
 	sh tests/install-packages.sh
 	$(CARGO) build --locked -p nuage-server
+	tests/web.sh
 	$(TESTED) $(CARGO) test --workspace --locked
 	$(TESTED) NUAGE_TEST_SHAPE=scaled $(CARGO) test --workspace --locked --test suites -- $(SCALED)
 

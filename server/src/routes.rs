@@ -17,13 +17,10 @@ use http::StatusCode;
 use http::header::ALLOW;
 use http::header::AUTHORIZATION;
 use http::header::CACHE_CONTROL;
-use http::header::CONTENT_LANGUAGE;
-use http::header::CONTENT_SECURITY_POLICY;
 use http::header::CONTENT_TYPE;
 use http::header::HOST;
 use http::header::LOCATION;
 use http::header::USER_AGENT;
-use http::header::VARY;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use metrics_exporter_prometheus::PrometheusHandle;
 use percent_encoding::percent_decode_str;
@@ -44,7 +41,6 @@ use crate::http::body::full;
 use crate::http::body::refuse_while_sending;
 use crate::http::compress::compress;
 use crate::http::compress::takes_gzip;
-use crate::http::language::Language;
 use crate::http::observe::Handler;
 use crate::http::observe::LogNotes;
 use crate::http::observe::Peer;
@@ -62,6 +58,7 @@ use crate::sharing::Sharing;
 use crate::store::metadata::MetadataStore;
 use crate::telemetry::Gauges;
 use crate::web::Web;
+use crate::web::assets;
 
 const DAV: &str = "/dav";
 /// The same home at the address that clients of long ago know.
@@ -74,7 +71,6 @@ const PUBLIC_WEBDAV: &str = "/public.php/webdav";
 /// How long the database may take to prove that the server can work.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 const TEXT: &str = "text/plain; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
 /// The form in which Prometheus reads figures.
 const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -158,12 +154,12 @@ impl Routes {
             return self.serve_dav(place, client, request).await;
         }
         let response = match path {
-            "/" => welcome(&self.base_url(peer, &request), &request),
+            "/" => root(&self.base_url(peer, &request), &request),
             "*" if request.method() == Method::OPTIONS => options(),
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness().await,
             "/metrics" => self.show_figures(client, peer, request.headers()),
-            _ => not_found(),
+            _ => assets::serve(path, request.method(), request.headers()).unwrap_or_else(not_found),
         };
         (response, None)
     }
@@ -481,8 +477,8 @@ fn options_of_dav() -> Response<Body> {
     response
 }
 
-/// The page at the root: where the files are and how to mount them.
-fn welcome(base_url: &str, request: &Request<RequestBody>) -> Response<Body> {
+/// The root: the web page, and for programs where the files are.
+fn root(base_url: &str, request: &Request<RequestBody>) -> Response<Body> {
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return options(),
@@ -499,21 +495,8 @@ fn welcome(base_url: &str, request: &Request<RequestBody>) -> Response<Body> {
             return response;
         }
     }
-    let language = Language::of(request.headers());
-    let page = match language {
-        Language::English => include_str!("routes/welcome.en.html"),
-        Language::French => include_str!("routes/welcome.fr.html"),
-    };
-    let mut response = answer(StatusCode::OK, HTML, page.replace("{base_url}", base_url));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
-    headers.insert(VARY, HeaderValue::from_static("Accept-Language"));
-    let policy = HeaderValue::from_static(
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
-    );
-    headers.insert(CONTENT_SECURITY_POLICY, policy);
-    response
+    let page = assets::serve("/", request.method(), request.headers());
+    page.unwrap_or_else(not_found)
 }
 
 /// Returns the address that a listening socket can be reached at from the same machine.

@@ -5,6 +5,8 @@
 //! * A page needs no script, and may run none; names and labels are escaped where they stand.
 //! * What a link allows is the core's to say, at each request.
 
+pub mod assets;
+
 mod drop_page;
 mod link_page;
 

@@ -1,0 +1,5 @@
+import type { Catalogue } from '../fr';
+
+export const admin: Catalogue['admin'] = {
+  title: 'Administration',
+};

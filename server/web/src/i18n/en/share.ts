@@ -1,0 +1,5 @@
+import type { Catalogue } from '../fr';
+
+export const share: Catalogue['share'] = {
+  title: 'Shares',
+};

@@ -1,0 +1,5 @@
+import type { Catalogue } from '../fr';
+
+export const trash: Catalogue['trash'] = {
+  title: 'Trash',
+};
