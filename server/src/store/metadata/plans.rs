@@ -96,7 +96,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "lists accounts, a page at a time",
     ),
     (
-        "WHERE a.state < 2 AND a.fold LIKE $1 ESCAPE",
+        "WHERE a.state < 2 AND (a.fold LIKE $1 ESCAPE",
         "an administrator looks for people",
     ),
     (
