@@ -89,7 +89,6 @@ fn failures_have_the_codes_that_clients_know() {
     for called_anyway in [
         "apps/user_status/api/v1/user_status",
         "apps/notifications/api/v2/notifications",
-        "apps/activity/api/v2/activity",
         "hovercard/v1/alice",
         "apps/recommendations/api/v1/recommendations",
     ] {
