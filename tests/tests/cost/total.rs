@@ -80,7 +80,8 @@ fn no_request_costs_more_because_the_installation_holds_more() {
         let grown = begun.elapsed();
         server.data.settle();
         let name = format!("measured{number}");
-        let mut measured = measure(&alice, &[fill(&alice, &name, SIBLINGS)]);
+        let folder = fill(&alice, &name, SIBLINGS);
+        let mut measured = measure(&[(&alice, &folder)]);
         made += SIBLINGS;
         let feed = server.data.time_of(&feed_question(&server.data), QUESTIONS);
         measured.push(Row {
