@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::Api;
+use crate::api::ApiSettings;
 use crate::app::claim::lock_data_folder;
 use crate::app::credentials::default_profile;
 use crate::app::secret::Secret;
@@ -464,6 +466,8 @@ pub struct App {
     pub nextcloud: Arc<Nextcloud>,
     /// Pages of links.
     pub web: Arc<Web>,
+    /// What the web page asks.
+    pub api: Arc<Api>,
     /// Shares and links.
     pub sharing: Arc<Sharing>,
     /// What sends letters, where there is a server of mail.
@@ -520,6 +524,13 @@ impl App {
             color: nextcloud_settings.theme.color.clone(),
         };
         let web = Web::new(Arc::clone(&sharing), Arc::clone(&files), look);
+        let api = Api::new(
+            Arc::clone(&identity),
+            Arc::clone(&files),
+            Arc::clone(&sharing),
+            Arc::clone(&previews),
+            api_settings(settings, &nextcloud_settings),
+        );
         let links = Arc::clone(&sharing);
         let nextcloud = Nextcloud::new(identity, files, sharing, previews, nextcloud_settings);
         let nextcloud = Arc::new(nextcloud);
@@ -532,6 +543,7 @@ impl App {
             dav,
             nextcloud,
             web: Arc::new(web),
+            api: Arc::new(api),
             sharing: links,
         })
     }
@@ -565,6 +577,16 @@ fn open_previews(ground: &Ground, settings: &Settings) -> Result<Arc<Previews>, 
     opened
         .map(Arc::new)
         .map_err(|source| file_error(&place, source))
+}
+
+fn api_settings(settings: &Settings, known: &NextcloudSettings) -> ApiSettings {
+    ApiSettings {
+        name: known.theme.name.clone(),
+        color: known.theme.color.clone(),
+        part_bytes: settings.web.upload_part.bytes(),
+        channels_per_person_max: settings.web.pages_max.get(),
+        quota_default_bytes: known.quota_default_bytes,
+    }
 }
 
 fn session_life(settings: &Settings) -> SessionLife {

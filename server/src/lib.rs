@@ -1,5 +1,6 @@
 //! The Nuage server: storage core, rules, and the protocols on top.
 
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -24,6 +24,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Api;
 use crate::dav::Dav;
 use crate::dav::Mount;
 use crate::http::address::BaseUrl;
@@ -81,6 +82,8 @@ pub struct Routes {
     pub nextcloud: Arc<Nextcloud>,
     /// Pages of links.
     pub web: Arc<Web>,
+    /// What the web page asks.
+    pub api: Arc<Api>,
     /// Who opens a link is asked here.
     pub sharing: Arc<Sharing>,
     /// Whether the database answers is asked here.
@@ -122,7 +125,8 @@ impl Routes {
     ) -> (Response<Body>, Option<Caller>) {
         let path = without_front(request.uri().path());
         let (is_page, is_call) = (Web::owns(path), Nextcloud::owns(path));
-        if is_page || is_call {
+        let is_api = Api::owns(path);
+        if is_page || is_call || is_api {
             let visit = Visit {
                 path: path.to_owned(),
                 base_url: self.base_url(peer, &request),
@@ -132,6 +136,8 @@ impl Routes {
             };
             return if is_page {
                 self.web.serve(visit).await
+            } else if is_api {
+                self.api.serve(visit).await
             } else {
                 self.nextcloud.serve(visit).await
             };

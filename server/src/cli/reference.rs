@@ -19,6 +19,8 @@ pub(super) enum Reference {
     Settings,
     /// docs/reference/commands.md
     Commands,
+    /// docs/reference/openapi.json
+    Openapi,
 }
 
 impl Reference {
@@ -31,6 +33,7 @@ impl Reference {
         match self {
             Self::Settings => Settings::reference(),
             Self::Commands => commands(),
+            Self::Openapi => crate::api::description::openapi(),
         }
     }
 }

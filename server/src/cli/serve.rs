@@ -175,6 +175,7 @@ async fn run(context: Context) -> Result<(), CliError> {
         dav: Arc::clone(&app.dav),
         nextcloud: Arc::clone(&app.nextcloud),
         web: Arc::clone(&app.web),
+        api: Arc::clone(&app.api),
         sharing: Arc::clone(&app.sharing),
         metadata,
         proxies: TrustedProxies::new(settings.general.trusted_proxies.0.clone()),

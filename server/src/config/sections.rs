@@ -217,6 +217,16 @@ section! {
 }
 
 section! {
+    /// The web page.
+    Web {
+        /// Larger files are sent in parts of this size, so that an upload that broke off goes on.
+        upload_part: ByteSize = ByteSize::from_bytes(16 << 20),
+        /// Open pages of one person that hear of changes at once.
+        pages_max: Number<1, 10_000> = Number::new(64),
+    }
+}
+
+section! {
     /// How the installation presents itself, in clients and on its pages.
     Theme {
         /// Its name.
@@ -443,6 +453,8 @@ settings! {
     nextcloud: Nextcloud = "nextcloud",
     /// `[push]`
     push: Push = "push",
+    /// `[web]`
+    web: Web = "web",
     /// `[previews]`
     previews: Previews = "previews",
     /// `[people]`

@@ -20,6 +20,7 @@ use crate::store::metadata::mounts::Source;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::records::Committed;
 use crate::store::metadata::records::Node;
+use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::PropertyPatch;
 use crate::store::metadata::tree::Delete;
@@ -241,16 +242,19 @@ impl Files {
     }
 
     /// Moves a node, with everything below, to the trash of its space; a mount is left.
+    ///
+    /// Returns by which number the caller finds it in their trash, if it is there.
     pub async fn delete(
         &self,
         caller: &Caller,
         path: &NodePath,
         precondition: &Precondition,
-    ) -> FilesResult<()> {
+    ) -> FilesResult<Option<NodeId>> {
         let (located, change) = self.changeable_or_mount(caller, path).await?;
         if located.is_mount_itself() {
             self.check(caller, path, precondition).await?;
-            return self.leave(caller, &located).await;
+            self.leave(caller, &located).await?;
+            return Ok(None);
         }
         if located.is_given_itself() {
             return Err(FilesError::NotPermitted { path: path.clone() });
@@ -262,7 +266,8 @@ impl Files {
             precondition: located.conditions(precondition),
         };
         let deleted = self.metadata.write(delete).await;
-        deleted.map_err(located.failure())
+        let node = deleted.map_err(located.failure())?;
+        Ok(Some(node).filter(|_| located.root.top.is_none()))
     }
 
     /// Leaves what the caller was given. The space of a group is not left while one belongs to the group.

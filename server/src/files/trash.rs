@@ -21,7 +21,9 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::trash::DiscardTrash;
 use crate::store::metadata::trash::FindInTrash;
+use crate::store::metadata::trash::ListNewestTrash;
 use crate::store::metadata::trash::ListTrash;
+use crate::store::metadata::trash::NameInTrash;
 use crate::store::metadata::trash::PurgeDiscarded;
 use crate::store::metadata::trash::RestoreFromTrash;
 use crate::store::metadata::trash::TrashEntry;
@@ -60,6 +62,34 @@ impl Files {
         let space = Self::home_of(caller)?.root.space;
         let list = ListTrash { space, after };
         self.metadata.read(list).await.map_err(at(&root))
+    }
+
+    /// Lists the next deleted trees (at most 1 000, the newest first); empty: no more.
+    ///
+    /// `before` is moment and number of the last one of the page before; `None` to begin.
+    pub async fn list_newest_trash(
+        &self,
+        caller: &Caller,
+        before: Option<(Timestamp, NodeId)>,
+    ) -> FilesResult<Vec<TrashEntry>> {
+        let root = NodePath::root();
+        let space = Self::home_of(caller)?.root.space;
+        let list = ListNewestTrash { space, before };
+        self.metadata.read(list).await.map_err(at(&root))
+    }
+
+    /// Says by which name and second a deleted tree is found that is known by its number.
+    pub async fn name_in_trash(&self, caller: &Caller, node: NodeId) -> FilesResult<InTrash> {
+        let root = NodePath::root();
+        let space = Self::home_of(caller)?.root.space;
+        let find = NameInTrash { space, node };
+        let found = self.metadata.read(find).await.map_err(at(&root))?;
+        let (name, at) = found.ok_or(FilesError::NotFound { path: root })?;
+        Ok(InTrash {
+            name,
+            second: at.seconds(),
+            below: Vec::new(),
+        })
     }
 
     /// Finds a deleted tree, and the node in it that is meant.
@@ -196,7 +226,7 @@ impl Files {
         let (located, change) = self.changeable(caller, path).await?;
         if located.root.top.is_some() {
             // What belongs to others goes to their trash, however it is deleted.
-            return self.delete(caller, path, precondition).await;
+            return self.delete(caller, path, precondition).await.map(drop);
         }
         let space = change.space;
         let delete = Delete {

@@ -17,6 +17,8 @@ pub mod human;
 pub mod language;
 pub mod observe;
 pub mod page;
+pub mod places;
+pub mod query;
 pub mod serve;
 pub mod session;
 pub mod status;

@@ -13,12 +13,15 @@ use rand::RngCore;
 use crate::clock::Timestamp;
 use crate::identity::Caller;
 use crate::identity::Identity;
+use crate::identity::error::AdminError;
 use crate::identity::error::IdentityError;
 use crate::identity::secret::Secret;
 use crate::store::metadata::accounts::AccountState;
 use crate::store::metadata::accounts::sessions::BeginSession;
 use crate::store::metadata::accounts::sessions::EndSession;
+use crate::store::metadata::accounts::sessions::EndSessionOf;
 use crate::store::metadata::accounts::sessions::FindSession;
+use crate::store::metadata::accounts::sessions::ListSessions;
 use crate::store::metadata::accounts::sessions::SessionRow;
 use crate::store::metadata::accounts::sessions::SweepSignIns;
 use crate::store::metadata::accounts::sessions::TouchSession;
@@ -33,6 +36,40 @@ const FORM_CONTEXT: &str = "nuage 2026-11 mark of a form";
 const TOUCH_STEP_SECONDS: i64 = 300;
 /// What is kept of a browser's name, in characters.
 const AGENT_CHARACTERS_MAX: usize = 200;
+
+/// Sessions that somebody is shown.
+const LISTED_MAX: i64 = 200;
+/// The shortest password that somebody may choose for themselves, in characters.
+pub const PASSWORD_CHARACTERS_MIN: usize = 12;
+
+/// A browser with which somebody is signed in.
+#[derive(Debug, Clone)]
+pub struct BrowserSession {
+    /// By what it is ended.
+    pub id: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// When it was signed in.
+    pub created_at: Timestamp,
+    /// When it was last used, to some minutes.
+    pub used_at: Timestamp,
+    /// Whether it is the one that asks.
+    pub is_this: bool,
+}
+
+/// Why somebody has no new password.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordFault {
+    /// It has less than [`PASSWORD_CHARACTERS_MIN`] characters.
+    #[error("the password is too short")]
+    TooShort,
+    /// The present one is another, or was guessed too often.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// It cannot be used.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
 
 /// How long a browser stays signed in.
 #[derive(Debug, Clone, Copy)]
@@ -142,6 +179,70 @@ impl Identity {
         let until = self.session_life.end(session.created_at, now);
         let touch = TouchSession { hash, now, until };
         Ok(self.store.write(touch).await?)
+    }
+
+    /// Returns whether a session holds. That somebody listens is no visit: it puts no end off.
+    pub async fn is_session_valid(&self, text: &str) -> Result<bool, IdentityError> {
+        let hash = self.session_keys.hash_of(text);
+        let found = self.store.read(FindSession { hash }).await?;
+        let now = self.clock.now();
+        Ok(found.is_some_and(|session| {
+            session.until > now && session.account.state == AccountState::Active
+        }))
+    }
+
+    /// Lists the browsers with which somebody is signed in, the last used first.
+    pub async fn list_sessions(
+        &self,
+        caller: &Caller,
+        text: &str,
+    ) -> Result<Vec<BrowserSession>, IdentityError> {
+        let list = ListSessions {
+            account: caller.user,
+            now: self.clock.now(),
+            limit: LISTED_MAX,
+        };
+        let own = self.session_keys.hash_of(text);
+        let listed = self.store.read(list).await?.into_iter();
+        let sessions = listed.map(|session| BrowserSession {
+            is_this: session.hash == own,
+            id: hex::encode(session.hash),
+            agent: session.agent,
+            created_at: session.created_at,
+            used_at: session.used_at,
+        });
+        Ok(sessions.collect())
+    }
+
+    /// Signs one of somebody's browsers out; returns whether it was signed in.
+    pub async fn end_session_of(&self, caller: &Caller, id: &str) -> Result<bool, IdentityError> {
+        let Ok(hash) = hex::decode(id) else {
+            return Ok(false);
+        };
+        let account = caller.user;
+        Ok(self.store.write(EndSessionOf { account, hash }).await?)
+    }
+
+    /// Gives somebody a new password who knows the present one, and begins a new session: all others end.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` where the present password is another.
+    pub async fn change_own_password(
+        &self,
+        caller: &Caller,
+        (old, new): (&Secret, &Secret),
+        client: IpAddr,
+        agent: &str,
+    ) -> Result<Secret, PasswordFault> {
+        if new.reveal().chars().count() < PASSWORD_CHARACTERS_MIN {
+            return Err(PasswordFault::TooShort);
+        }
+        self.authenticate_person(&caller.name, old.reveal(), client)
+            .await?;
+        self.set_password(&caller.name, new).await?;
+        let begun = self.begin_session(&caller.name, new.reveal(), client, agent);
+        Ok(begun.await?)
     }
 
     /// Signs a browser out.

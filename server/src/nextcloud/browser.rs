@@ -21,7 +21,7 @@ use crate::identity::Caller;
 use crate::identity::error::AdminError;
 use crate::identity::error::IdentityError;
 use crate::nextcloud::Nextcloud;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 
 /// What pages look at.
 pub(super) struct Browser<'a> {

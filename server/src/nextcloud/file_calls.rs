@@ -19,7 +19,7 @@ use crate::identity::Caller;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 
 /// The longest text that is searched for, in characters.
 const TERM_CHARACTERS_MAX: usize = 200;

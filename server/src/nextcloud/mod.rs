@@ -16,7 +16,6 @@ mod picture;
 mod previews;
 mod private_link;
 mod push;
-mod query;
 mod sharees;
 mod shares;
 mod sign_in;
@@ -56,7 +55,7 @@ use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::Dialect;
 use crate::nextcloud::ocs::OcsError;
 use crate::nextcloud::push::Push;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 use crate::previews::Previews;
 use crate::sharing::Sharing;
 

@@ -20,7 +20,7 @@ use crate::http::escape::push_escaped;
 use crate::http::language::Language;
 use crate::identity::error::AdminError;
 use crate::identity::error::IdentityError;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 
 const NO_STORE: &str = "no-cache, no-store, must-revalidate";
 /// When to come back after a failure that passes, in seconds.

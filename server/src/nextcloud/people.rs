@@ -10,7 +10,7 @@ use crate::identity::Quota;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 
 /// What means "no limit" where bytes are expected.
 const UNLIMITED: i64 = -3;

@@ -38,7 +38,7 @@ use crate::nextcloud::ocs::Clothes;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::Dialect;
 use crate::nextcloud::ocs::OcsError;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 use crate::previews::Fit;
 use crate::previews::Preview;
 use crate::previews::Shape;

@@ -16,7 +16,7 @@ use crate::nextcloud::Nextcloud;
 use crate::nextcloud::OcsRequest;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 
 /// What clients call a person that something is shared with.
 const PERSON: i64 = 0;
@@ -192,7 +192,7 @@ fn describe_team(team: &FoundTeam) -> Value {
 #[cfg(test)]
 mod tests {
     use super::Asked;
-    use crate::nextcloud::query::Query;
+    use crate::http::query::Query;
 
     #[test]
     fn kinds_are_read_in_every_spelling() {

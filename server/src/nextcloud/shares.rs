@@ -20,7 +20,7 @@ use crate::identity::secret::Secret;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::nextcloud::query::Query;
+use crate::http::query::Query;
 use crate::sharing::Changes;
 use crate::sharing::NewShare;
 use crate::sharing::Receiver;

@@ -11,6 +11,7 @@ use percent_encoding::utf8_percent_encode;
 use crate::http::authenticate::refusal_message;
 use crate::http::body::Body;
 use crate::http::escape::escaped;
+use crate::http::places::is_place;
 use crate::http::session::Cookie;
 use crate::identity::error::IdentityError;
 use crate::nextcloud::Nextcloud;
@@ -26,7 +27,9 @@ use crate::nextcloud::devices::DEVICES;
 use crate::nextcloud::private_link::is_private_link;
 
 /// The longest address that is followed, in bytes.
-const NEXT_BYTES_MAX: usize = 300;
+const NEXT_BYTES_MAX: usize = 4_096;
+/// Where somebody goes on who came from nowhere: to their files.
+const HOME: &str = "/";
 /// The longest name that a page repeats, in characters.
 const NAME_CHARACTERS_MAX: usize = 254;
 
@@ -35,14 +38,16 @@ fn next_of(text: Option<&str>) -> &str {
     let is_ours = |text: &&str| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         *text == FLOW_V1
+            || *text == DEVICES
             || is_private_link(text)
+            || is_place(text)
             || text
                 .strip_prefix(FLOW)
                 .is_some_and(|token| !token.is_empty() && token.bytes().all(is_plain))
     };
     text.filter(|text| text.len() <= NEXT_BYTES_MAX)
         .filter(is_ours)
-        .unwrap_or(DEVICES)
+        .unwrap_or(HOME)
 }
 
 /// Leads somebody to the page that asks who they are, and back afterwards.
@@ -222,6 +227,8 @@ mod tests {
             "/login/flow",
             "/settings/devices",
             "/f/42",
+            "/files/Cours/plan.odt",
+            "/search?q=plan",
         ] {
             assert_eq!(next_of(Some(ours)), ours);
         }
@@ -238,10 +245,10 @@ mod tests {
             "/login/flow/x",
             "javascript:alert(1)",
             "/\\evil.example",
-            &format!("/login/v2/flow/{}", "a".repeat(400)),
+            &format!("/login/v2/flow/{}", "a".repeat(5_000)),
         ] {
-            assert_eq!(next_of(Some(other)), "/settings/devices", "{other}");
+            assert_eq!(next_of(Some(other)), "/", "{other}");
         }
-        assert_eq!(next_of(None), "/settings/devices");
+        assert_eq!(next_of(None), "/");
     }
 }

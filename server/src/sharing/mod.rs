@@ -30,6 +30,7 @@ pub use crate::sharing::error::SharingResult;
 pub use crate::sharing::links::Entrance;
 pub use crate::sharing::links::LinkRefusal;
 pub use crate::sharing::shares::Changes;
+pub use crate::sharing::shares::LinkFilter;
 pub use crate::sharing::shares::NewShare;
 pub use crate::sharing::shares::Selected;
 pub use crate::sharing::shares::SharedWith;

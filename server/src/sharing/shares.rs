@@ -21,6 +21,7 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::shares::ChangeShare;
 use crate::store::metadata::shares::CreateShare;
+use crate::store::metadata::shares::EndLinks;
 use crate::store::metadata::shares::EndShare;
 use crate::store::metadata::shares::ListShares;
 use crate::store::metadata::shares::Receiver;
@@ -110,6 +111,30 @@ pub enum Selected {
     Below(NodeId),
     /// All that the caller was given.
     ToMe,
+}
+
+/// Which links an administrator looks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkFilter {
+    /// Those without a password.
+    pub without_password: bool,
+    /// Those that do not end by themselves.
+    pub without_end: bool,
+}
+
+impl LinkFilter {
+    fn fits(self, link: &Share) -> bool {
+        !(self.without_password && link.password_hash.is_some())
+            && !(self.without_end && link.expires_at.is_some())
+    }
+}
+
+fn must_administer(caller: &Caller) -> SharingResult<()> {
+    if caller.is_admin {
+        Ok(())
+    } else {
+        Err(SharingError::NotYours)
+    }
 }
 
 impl Sharing {
@@ -279,6 +304,47 @@ impl Sharing {
             }
         }
         Ok(found)
+    }
+
+    /// Lists the next links of everybody, the oldest first, for administrators; returns with what to go on.
+    pub async fn list_links(
+        &self,
+        caller: &Caller,
+        filter: LinkFilter,
+        after: ShareId,
+        limit: usize,
+    ) -> SharingResult<(Vec<Share>, Option<ShareId>)> {
+        must_administer(caller)?;
+        let mut found: Vec<Share> = Vec::new();
+        let mut after = after;
+        loop {
+            let list = ListShares {
+                which: Which::Links,
+                now: self.clock.now(),
+                after,
+                limit: LISTED_AT_ONCE,
+            };
+            let page = self.metadata.read(list).await.map_err(refused)?;
+            let is_last = (page.len() as u64) < LISTED_AT_ONCE.unsigned_abs();
+            for link in page {
+                after = link.id;
+                if filter.fits(&link) {
+                    found.push(link);
+                }
+                if found.len() >= limit {
+                    return Ok((found, Some(after)));
+                }
+            }
+            if is_last {
+                return Ok((found, None));
+            }
+        }
+    }
+
+    /// Ends links of whomever, for administrators; returns how many there were.
+    pub async fn end_links(&self, caller: &Caller, links: Vec<ShareId>) -> SharingResult<u64> {
+        must_administer(caller)?;
+        self.metadata.write(EndLinks(links)).await.map_err(refused)
     }
 
     async fn read(&self, which: Which) -> SharingResult<Vec<Share>> {

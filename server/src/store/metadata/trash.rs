@@ -125,6 +125,66 @@ impl Operation for ListTrash {
     }
 }
 
+/// Lists the next deleted trees of a space, the newest first.
+#[derive(Debug)]
+pub struct ListNewestTrash {
+    /// The space.
+    pub space: SpaceId,
+    /// Moment and number of the last one of the page before; `None` to begin.
+    pub before: Option<(Timestamp, NodeId)>,
+}
+
+impl Operation for ListNewestTrash {
+    type Output = Vec<TrashEntry>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<TrashEntry>> {
+        let (at, id) = self
+            .before
+            .unwrap_or((Timestamp(i64::MAX), NodeId(i64::MAX)));
+        let mut entries = tx
+            .rows(
+                "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
+                 n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, t.name, \
+                 t.at, a.name, a.display_name, t.parent_id FROM trash t \
+                 JOIN node n ON n.id = t.node_id LEFT JOIN account a ON a.id = t.deleted_by \
+                 WHERE t.space_id = $1 AND t.at > 0 AND t.at <= $2 \
+                 AND (t.at < $2 OR t.node_id < $3) ORDER BY t.at DESC, t.node_id DESC LIMIT $4",
+                &[
+                    self.space.0.into(),
+                    at.0.into(),
+                    id.0.into(),
+                    signed(TRASH_PAGE as u64).into(),
+                ],
+                read_entry,
+            )
+            .await?;
+        name_origins(tx, &mut entries).await?;
+        Ok(entries)
+    }
+}
+
+/// Finds the name that a deleted tree had, and when it was deleted.
+#[derive(Debug)]
+pub struct NameInTrash {
+    /// The space.
+    pub space: SpaceId,
+    /// The tree.
+    pub node: NodeId,
+}
+
+impl Operation for NameInTrash {
+    type Output = Option<(String, Timestamp)>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<(String, Timestamp)>> {
+        tx.row(
+            "SELECT name, at FROM trash WHERE node_id = $1 AND space_id = $2 AND at > 0",
+            &[self.node.0.into(), self.space.0.into()],
+            |row| Ok((row.text(0)?, Timestamp(row.int(1)?))),
+        )
+        .await
+    }
+}
+
 /// Finds a deleted tree by the name that it had and the second of its deletion, or what lies below it.
 #[derive(Debug)]
 pub struct FindInTrash {

@@ -124,7 +124,8 @@ pub struct Delete {
 }
 
 impl Operation for Delete {
-    type Output = ();
+    /// What it was.
+    type Output = NodeId;
 
     fn space(&self) -> Option<SpaceId> {
         Some(self.change.space)
@@ -134,7 +135,7 @@ impl Operation for Delete {
         true
     }
 
-    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<()> {
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<NodeId> {
         let change = &self.change;
         let space = lock_space(tx, change, 1).await?;
         let found = walk(tx, change.root(), &self.path).await?;
@@ -154,7 +155,7 @@ impl Operation for Delete {
         if self.for_good {
             discard_one(tx, change.space, node.id).await?;
         }
-        Ok(())
+        Ok(node.id)
     }
 }
 

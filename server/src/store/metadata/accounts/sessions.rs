@@ -143,6 +143,73 @@ impl Operation for EndSession {
     }
 }
 
+/// A session as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSession {
+    /// The keyed hash of its text.
+    pub hash: Vec<u8>,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used, to some minutes.
+    pub used_at: Timestamp,
+}
+
+/// Lists the sessions of an account that hold, the last used first.
+#[derive(Debug, Clone)]
+pub struct ListSessions {
+    /// Whose.
+    pub account: UserId,
+    /// The present moment.
+    pub now: Timestamp,
+    /// The most.
+    pub limit: i64,
+}
+
+impl Operation for ListSessions {
+    type Output = Vec<ListedSession>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<ListedSession>> {
+        tx.rows(
+            "SELECT hash, agent, created_at, used_at FROM session \
+             WHERE account_id = $1 AND until > $2 ORDER BY used_at DESC, hash LIMIT $3",
+            &[self.account.0.into(), self.now.0.into(), self.limit.into()],
+            |row| {
+                Ok(ListedSession {
+                    hash: row.blob(0)?,
+                    agent: row.text(1)?,
+                    created_at: Timestamp(row.int(2)?),
+                    used_at: Timestamp(row.int(3)?),
+                })
+            },
+        )
+        .await
+    }
+}
+
+/// Ends a session of an account.
+#[derive(Debug, Clone)]
+pub struct EndSessionOf {
+    /// Whose.
+    pub account: UserId,
+    /// The keyed hash of its text.
+    pub hash: Vec<u8>,
+}
+
+impl Operation for EndSessionOf {
+    /// Whether there was one.
+    type Output = bool;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<bool> {
+        let sql = "DELETE FROM session WHERE hash = $1 AND account_id = $2";
+        let ended = tx
+            .execute(sql, &[self.hash.as_slice().into(), self.account.0.into()])
+            .await?;
+        Ok(ended > 0)
+    }
+}
+
 /// Ends all sessions of an account, and what waits for a device of it.
 pub(super) async fn end_all<T: Tx>(tx: &mut T, account: UserId) -> StoreResult<()> {
     let whose: &[_] = &[account.0.into()];

@@ -7,11 +7,11 @@ const FIELDS_MAX: usize = 64;
 
 /// Named fields, decoded; what is not UTF-8 reads as replacement characters.
 #[derive(Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads the part of an address behind `?`, or the body of a form.
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let fields = text
             .split('&')
             .filter(|field| !field.is_empty())
@@ -24,7 +24,7 @@ impl Query {
     }
 
     /// Reads the body of a request, as a form or as an object of JSON; what it does not say, `otherwise` says.
-    pub(super) fn of_body(body: &[u8], is_json: bool, otherwise: Self) -> Self {
+    pub fn of_body(body: &[u8], is_json: bool, otherwise: Self) -> Self {
         let text = String::from_utf8_lossy(body);
         let mut fields = if is_json {
             fields_of_json(&text)
@@ -36,14 +36,14 @@ impl Query {
     }
 
     /// Returns the first field of a name.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter();
         let found = fields.find(|(have, _)| have == name)?;
         Some(found.1.as_str())
     }
 
     /// Returns all fields in their order.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.0.iter();
         fields.map(|(name, value)| (name.as_str(), value.as_str()))
     }
