@@ -367,7 +367,10 @@ export const previewUrl = (id: number, width: number, height: number, etag = '')
 
 /** Reads a file of at most `limit` bytes as text, with the ETag to save it under. */
 export async function readText(path: string): Promise<Result<{ text: string; etag: string }>> {
-  const result = await answer('GET', '/content', { query: { path }, headers: { Accept: '*/*' } });
+  return textOf(await answer('GET', '/content', { query: { path }, headers: { Accept: '*/*' } }));
+}
+
+async function textOf(result: Result<Response>): Promise<Result<{ text: string; etag: string }>> {
   if (!result.ok) return result;
   try {
     const text = await result.value.text();
@@ -432,6 +435,8 @@ export const emptyTrash = () => call<void>('POST', '/trash/empty');
 
 export const versions = (id: number) => call<{ node: Node; versions: Version[] }>('GET', '/versions', { query: { id } });
 export const versionUrl = (id: number, number: number) => address('/versions/content', { id, number });
+export const readVersion = async (id: number, number: number) =>
+  textOf(await answer('GET', '/versions/content', { query: { id, number }, headers: { Accept: '*/*' } }));
 export const restoreVersion = (id: number, number: number) =>
   call<Node>('POST', '/versions/restore', { json: { id, number } });
 export const labelVersion = (id: number, number: number, label: string) =>
