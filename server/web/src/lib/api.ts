@@ -399,16 +399,8 @@ export function putContent(
   return call<Node>('PUT', '/content', { query: { path }, body, headers, signal });
 }
 
-export const beginUpload = (path: string, size: number, condition: Condition, modified: number | null) =>
-  call<{ id: string; part_bytes: number }>('POST', '/uploads', {
-    json: {
-      path,
-      size,
-      modified: modified === null ? null : Math.round(modified),
-      if_match: condition === 'new' ? null : condition.etag,
-      is_new: condition === 'new',
-    },
-  });
+export const beginUpload = (path: string, size: number) =>
+  call<{ id: string; part_bytes: number }>('POST', '/uploads', { json: { path, size } });
 export const putPart = (id: string, number: number, body: Blob, signal?: AbortSignal) =>
   call<void>('PUT', `/uploads/${encodeURIComponent(id)}/${number}`, {
     body,
@@ -417,7 +409,17 @@ export const putPart = (id: string, number: number, body: Blob, signal?: AbortSi
   });
 export const uploadedParts = (id: string) =>
   call<{ parts: { number: number; size: number }[] }>('GET', `/uploads/${encodeURIComponent(id)}`);
-export const finishUpload = (id: string) => call<Node>('POST', `/uploads/${encodeURIComponent(id)}`);
+/** Joins the parts; only now is the file seen. */
+export const finishUpload = (id: string, path: string, size: number, condition: Condition, modified: number | null) =>
+  call<Node>('POST', `/uploads/${encodeURIComponent(id)}`, {
+    json: {
+      path,
+      size,
+      modified: modified === null ? null : Math.round(modified),
+      if_match: condition === 'new' ? null : condition.etag,
+      is_new: condition === 'new',
+    },
+  });
 export const dropUpload = (id: string) => call<void>('DELETE', `/uploads/${encodeURIComponent(id)}`);
 
 export const makeFolder = (path: string) => call<Node>('POST', '/folders', { json: { path } });

@@ -66,6 +66,11 @@ export class Selection {
     return new Selection(new Set(), to, to);
   }
 
+  /** Puts the cursor on a row, and leaves the choice. */
+  at(index: number): Selection {
+    return new Selection(this.chosen, index, index);
+  }
+
   all(shown: Shown): Selection {
     const chosen = new Set<string>();
     for (let at = 0; at < shown.count; at += 1) chosen.add(shown.path(at));
@@ -87,6 +92,7 @@ export class Selection {
         if (path === cursorPath) cursor = at;
       }
     }
-    return new Selection(chosen, cursor, Math.min(this.anchor, Math.max(0, shown.count - 1)));
+    const anchor = this.anchor === this.cursor ? cursor : Math.min(this.anchor, Math.max(0, shown.count - 1));
+    return new Selection(chosen, cursor, anchor);
   }
 }

@@ -36,7 +36,12 @@ export interface Toast {
   step: Undoable | null;
 }
 
-export const toasts = $state<Toast[]>([]);
+class Toasts {
+  // Kept as they are: a step is found again by being the same.
+  list: Toast[] = $state.raw([]);
+}
+
+export const toasts = new Toasts();
 export const spoken = $state({ text: '' });
 export const undoStack = new UndoStack();
 
@@ -50,15 +55,13 @@ export function announce(text: string): void {
 
 function show(text: string, isWrong: boolean, step: Undoable | null): void {
   const toast: Toast = { id: nextToast++, text, isWrong, step };
-  toasts.push(toast);
-  if (toasts.length > 3) toasts.shift();
+  toasts.list = [...toasts.list, toast].slice(-3);
   announce(text);
   setTimeout(() => closeToast(toast.id), isWrong || step ? 12_000 : 6_000);
 }
 
 export function closeToast(id: number): void {
-  const at = toasts.findIndex((toast) => toast.id === id);
-  if (at >= 0) toasts.splice(at, 1);
+  toasts.list = toasts.list.filter((toast) => toast.id !== id);
 }
 
 export const say = (text: string) => show(text, false, null);
@@ -74,7 +77,7 @@ export function did(said: string, undo: () => Promise<string>): void {
 /** Takes back the latest change, or the one named. */
 export async function undo(step?: Undoable): Promise<void> {
   const taken = undoStack.take(step);
-  for (const toast of toasts.filter((toast) => toast.step === taken)) closeToast(toast.id);
+  toasts.list = toasts.list.filter((toast) => !toast.step || toast.step !== taken);
   say(taken ? await taken.undo() : t.shell.nothingToUndo);
 }
 

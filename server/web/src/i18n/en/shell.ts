@@ -26,6 +26,7 @@ export const shell: Catalogue['shell'] = {
   quota: (used, all) => `${used} of ${all}`,
   quotaUsed: (used) => `${used} used`,
   quotaLow: 'Little space is left.',
+  messages: 'Messages',
   undo: 'Undo',
   nothingToUndo: 'There is nothing to undo.',
   close: 'Close',

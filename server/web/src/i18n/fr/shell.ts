@@ -24,6 +24,7 @@ export const shell = {
   quota: (used: string, all: string) => `${used} sur ${all}`,
   quotaUsed: (used: string) => `${used} utilisés`,
   quotaLow: 'Il reste peu de place.',
+  messages: 'Messages',
   undo: 'Annuler',
   nothingToUndo: 'Il n’y a rien à annuler.',
   close: 'Fermer',

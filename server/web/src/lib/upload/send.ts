@@ -48,8 +48,8 @@ const begun = {
   },
 };
 
-export const keyOf = (job: Pick<Job, 'path' | 'file' | 'condition'>): string =>
-  JSON.stringify([job.path, job.file.size, job.file.lastModified, job.condition]);
+const keyOf = (job: Pick<Job, 'path' | 'file'>): string =>
+  JSON.stringify([job.path, job.file.size, job.file.lastModified]);
 
 export async function send(job: Job, limits: Limits): Promise<Result<Node>> {
   if (job.file.size > limits.plain_upload_bytes) return sendParts(job);
@@ -59,8 +59,16 @@ export async function send(job: Job, limits: Limits): Promise<Result<Node>> {
   return result;
 }
 
+const inTheWay: Problem = { code: 'changed', status: 412, title: '', detail: '', path: null, retryAfter: null };
+
 async function sendParts(job: Job): Promise<Result<Node>> {
-  const { file, signal } = job;
+  const { path, file, condition, signal } = job;
+  // What is in the way is known before gigabytes have gone.
+  if (condition === 'new') {
+    const there = await api.node(path);
+    if (there.ok) return { ok: false, problem: inTheWay };
+    if (there.problem.code !== 'not-found') return there;
+  }
   const begin = await goOnOrBegin(job);
   if (!begin.ok) return begin;
   const { id, part_bytes, have } = begin.value;
@@ -77,14 +85,15 @@ async function sendParts(job: Job): Promise<Result<Node>> {
     const from = (number - 1) * part_bytes;
     const sent = await api.putPart(id, number, file.slice(from, from + sizeOf(number)), signal);
     if (!sent.ok) {
-      if (sent.problem.code === 'not-found') begun.set(keyOf(job), null);
+      if (isFinal(sent.problem)) begun.set(keyOf(job), null);
       return sent;
     }
     acknowledged += sizeOf(number);
     job.onAcknowledged(acknowledged);
   }
-  const done = await api.finishUpload(id);
-  if (done.ok || isFinal(done.problem)) begun.set(keyOf(job), null);
+  const done = await api.finishUpload(id, path, file.size, condition, file.lastModified);
+  // A conflict can be answered, and the parts are there for that.
+  if (done.ok || (isFinal(done.problem) && done.problem.code !== 'changed')) begun.set(keyOf(job), null);
   return done;
 }
 
@@ -103,14 +112,14 @@ async function goOnOrBegin(job: Job): Promise<Result<Begun & { have: Map<number,
     }
     if (!isFinal(there.problem)) return there;
   }
-  const fresh = await api.beginUpload(job.path, job.file.size, job.condition, job.file.lastModified);
+  const fresh = await api.beginUpload(job.path, job.file.size);
   if (!fresh.ok) return fresh;
   begun.set(key, fresh.value);
   return { ok: true, value: { ...fresh.value, have: new Map() } };
 }
 
 /** Gives up what the server keeps of a file that will not come. */
-export async function forget(job: Pick<Job, 'path' | 'file' | 'condition'>): Promise<void> {
+export async function forget(job: Pick<Job, 'path' | 'file'>): Promise<void> {
   const kept = begun.get(keyOf(job));
   if (!kept) return;
   begun.set(keyOf(job), null);
