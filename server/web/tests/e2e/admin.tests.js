@@ -35,7 +35,7 @@ export const tests = {
     const [made] = await users(person, 'yann');
     equal([made.display_name, made.own_quota_bytes], ['Yann Le Goff', 1_500_000_000]);
     // Found, and disabled by keys.
-    await page.getByRole('searchbox', { name: 'Chercher une personne' }).fill('le goff');
+    await page.getByRole('searchbox', { name: 'Chercher un identifiant' }).fill('yan');
     await stage.until('one is left', async () => (await page.locator('tbody tr').count()) === 1);
     await stage.look('admin-users');
     const { keyboard } = page;

@@ -6,7 +6,7 @@ export const admin = {
   more: 'Charger la suite',
   optional: 'facultatif',
   users: {
-    search: 'Chercher une personne',
+    search: 'Chercher un identifiant',
     nobody: 'Personne ne correspond.',
     columns: { name: 'Nom', email: 'Adresse électronique', space: 'Espace', made: 'Créé', state: 'État' },
     active: 'actif',
