@@ -1,9 +1,16 @@
 # The server as an image: built with the toolchain of the workspace, run by nobody in particular on a read-only root.
 # It writes below /var/lib/nuage alone. The binary needs the C library; the certificates are for PostgreSQL and S3 over TLS.
 
+FROM node:20.20.2-bookworm-slim AS page
+WORKDIR /page
+COPY server/web .
+RUN npm ci --no-audit --no-fund && npm run build
+
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /source
 COPY . .
+COPY --from=page /page/dist /page
+ENV NUAGE_WEB_DIST=/page NUAGE_WEB_REQUIRED=1
 RUN cargo build --release --locked --package nuage-server \
     && strip --strip-debug target/release/nuage-server
 

@@ -15,6 +15,7 @@ run: ## Builds the server and serves ./nuage-data at http://127.0.0.1:8080.
 test: ## Installs what the tests need and runs all of them; NUAGE_TEST_FULL=1 for the long ones.
 	sh tests/install-packages.sh
 	$(CARGO) build --locked -p nuage-server
+	tests/web.sh
 	$(CARGO) test --workspace --locked
 	NUAGE_TEST_SHAPE=scaled $(CARGO) test --workspace --locked --test suites -- dav:: nextcloud:: storage:: clients:: abuse:: cost:: sharing:: mail::
 

@@ -21,6 +21,9 @@ need fusermount3 fuse3
 need gio "libglib2.0-bin gvfs-backends gvfs-daemons"
 need dbus-run-session dbus
 need gcc gcc
+need node nodejs
+need npm npm
+need chromium chromium
 need pdftoppm poppler-utils
 need ffmpeg ffmpeg
 need nextcloudcmd nextcloud-desktop-cmd

@@ -1,12 +1,9 @@
-/* Français. Cette langue fait foi : l’autre a les mêmes clefs. */
-import { shell } from './fr/shell';
+/* Français. Cette langue fait foi : l’autre a les mêmes clefs. Ce qu’il faut dès le premier dossier est ici, le reste dans `fr.more.ts`. */
 import { files } from './fr/files';
+import { shell } from './fr/shell';
 import { upload } from './fr/upload';
-import { share } from './fr/share';
-import { trash } from './fr/trash';
-import { account } from './fr/account';
-import { admin } from './fr/admin';
+import type { more } from './fr.more';
 
-export const fr = { shell, files, upload, share, trash, account, admin };
+export const fr = { shell, files, upload };
 
-export type Catalogue = typeof fr;
+export type Catalogue = typeof fr & typeof more;

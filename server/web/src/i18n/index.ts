@@ -7,7 +7,7 @@ export type Language = (typeof LANGUAGES)[number];
 
 const KEPT = 'nuage-language';
 
-/** The words; filled by `loadLanguage` before the first use. */
+/** The words: those of the list are filled by `loadLanguage` before the first use, the others by `loadMore`. */
 export let t: Catalogue;
 export let language: Language = 'fr';
 
@@ -19,8 +19,20 @@ export function chosenLanguage(kept: string | null, wanted: readonly string[]): 
 
 export async function loadLanguage(): Promise<void> {
   language = chosenLanguage(localStorage.getItem(KEPT), navigator.languages);
-  t = language === 'fr' ? (await import('./fr')).fr : (await import('./en')).en;
+  t = (language === 'fr' ? (await import('./fr')).fr : (await import('./en')).en) as Catalogue;
   document.documentElement.lang = language;
+}
+
+/** Fetches the words of the screens that are loaded when they are opened; to be waited for before they are drawn. */
+export async function loadMore(): Promise<void> {
+  const { more } = language === 'fr' ? await import('./fr.more') : await import('./en.more');
+  Object.assign(t, more);
+}
+
+/** Loads a screen together with its words. */
+export async function withWords<T>(screen: Promise<T>): Promise<T> {
+  const [loaded] = await Promise.all([screen, loadMore()]);
+  return loaded;
 }
 
 export function chooseLanguage(tag: Language): void {

@@ -7,7 +7,7 @@ import { ask } from './ask.svelte';
 import { changed, folder } from './folder.svelte';
 import type { Item } from './list';
 import { faultOfName, freeName, isWithin, join, nameOf, parentOf } from './paths';
-import { complain, did, say, session, told } from './session.svelte';
+import { complain, did, say, session, told, track } from './session.svelte';
 
 type Many<T> = (pairs: Pair[]) => Promise<Result<Outcomes<T>>>;
 
@@ -41,7 +41,7 @@ export function sum(outcomes: Outcome<object>[], said: string): string {
   return problem ? told(problem.problem) : said;
 }
 
-export async function makeFolder(parent: string, name: string): Promise<boolean> {
+export const makeFolder = track(async (parent: string, name: string): Promise<boolean> => {
   const path = join(parent, name);
   const result = await api.makeFolder(path);
   if (!result.ok) {
@@ -51,9 +51,9 @@ export async function makeFolder(parent: string, name: string): Promise<boolean>
   await folder.refresh();
   did(t.files.made(name), async () => sum(await inPortions([path], api.remove), t.files.undone));
   return true;
-}
+});
 
-export async function makeText(parent: string, name: string): Promise<boolean> {
+export const makeText = track(async (parent: string, name: string): Promise<boolean> => {
   const path = join(parent, name);
   const result = await api.putContent(path, '', 'new', null);
   if (!result.ok) {
@@ -63,7 +63,7 @@ export async function makeText(parent: string, name: string): Promise<boolean> {
   await folder.refresh();
   did(t.files.made(name), async () => sum(await inPortions([path], api.remove), t.files.undone));
   return true;
-}
+});
 
 /** Says why somebody cannot give a name; `null`: they can. */
 export function nameFault(name: string): string | null {
@@ -77,7 +77,7 @@ export function askName(title: string, name: string): Promise<string | null> {
   return ask({ title, text: '', choices: [{ key: 'ok', name: t.files.make, isMain: true }], input });
 }
 
-export async function rename(item: Item, name: string): Promise<boolean> {
+export const rename = track(async (item: Item, name: string): Promise<boolean> => {
   const to = join(parentOf(item.path), name);
   if (to === item.path) return true;
   const [outcome] = await inPortions([{ from: item.path, to }], (items) => api.move(items));
@@ -91,7 +91,7 @@ export async function rename(item: Item, name: string): Promise<boolean> {
     sum(await inPortions([{ from: to, to: item.path }], (items) => api.move(items)), t.files.undone),
   );
   return true;
-}
+});
 
 /** Moves or copies each pair; what is in the way is asked about once. */
 async function arrange(pairs: Pair[], send: Many<{ node: api.Node }>): Promise<{ done: Pair[]; all: Outcome<object>[] }> {
@@ -127,7 +127,7 @@ async function arrange(pairs: Pair[], send: Many<{ node: api.Node }>): Promise<{
   return { done, all: others };
 }
 
-export async function moveTo(items: Item[], target: string): Promise<void> {
+export const moveTo = track(async (items: Item[], target: string): Promise<void> => {
   const moving = items.filter((item) => parentOf(item.path) !== target);
   if (moving.some((item) => isWithin(target, item.path))) return complain(t.shell.problems['into-itself']);
   if (moving.length === 0) return;
@@ -141,9 +141,9 @@ export async function moveTo(items: Item[], target: string): Promise<void> {
     const back = done.map((pair) => ({ from: pair.to, to: pair.from }));
     return sum(await inPortions(back, (some) => api.move(some)), t.files.undone);
   });
-}
+});
 
-export async function copyTo(items: Item[], target: string): Promise<void> {
+export const copyTo = track(async (items: Item[], target: string): Promise<void> => {
   if (items.some((item) => item.path !== target && isWithin(target, item.path))) {
     return complain(t.shell.problems['into-itself']);
   }
@@ -169,9 +169,9 @@ export async function copyTo(items: Item[], target: string): Promise<void> {
       t.files.undone,
     ),
   );
-}
+});
 
-export async function remove(items: Item[]): Promise<void> {
+export const remove = track(async (items: Item[]): Promise<void> => {
   const paths = items.map((item) => item.path);
   folder.drop(new Set(paths));
   const outcomes = await inPortions(paths, api.remove);
@@ -183,9 +183,9 @@ export async function remove(items: Item[]): Promise<void> {
   const said = gone.length === 1 ? t.files.removedOne(items[0]!.name) : t.files.removed(gone.length);
   if (ids.length === 0) return say(said);
   did(said, async () => sum(await inPortions(ids, api.restore), t.files.undone));
-}
+});
 
-export async function favorite(items: Item[], isOn: boolean): Promise<void> {
+export const favorite = track(async (items: Item[], isOn: boolean): Promise<void> => {
   const paths = items.map((item) => item.path);
   const set = (on: boolean) => inPortions(paths, (some) => api.setFavorite(some, on));
   const outcomes = await set(isOn);
@@ -194,7 +194,7 @@ export async function favorite(items: Item[], isOn: boolean): Promise<void> {
   if (!outcomes.some((outcome) => outcome.ok)) return;
   const said = isOn ? t.files.starred(items.length) : t.files.unstarred(items.length);
   did(said, async () => sum(await set(!isOn), t.files.undone));
-}
+});
 
 /** Lets the browser save: one file as it is, several or a folder as a ZIP. */
 export function download(items: Item[]): void {

@@ -74,8 +74,20 @@ export function did(said: string, undo: () => Promise<string>): void {
   show(said, false, step);
 }
 
+const underWay = new Set<Promise<unknown>>();
+
+/** Lets an undo wait for a change that is under way: it shall take back that one, not the one before. */
+export function track<A extends unknown[], T>(change: (...args: A) => Promise<T>): (...args: A) => Promise<T> {
+  return (...args) => {
+    const work = change(...args);
+    underWay.add(work);
+    return work.finally(() => underWay.delete(work));
+  };
+}
+
 /** Takes back the latest change, or the one named. */
 export async function undo(step?: Undoable): Promise<void> {
+  if (!step) await Promise.allSettled([...underWay]);
   const taken = undoStack.take(step);
   toasts.list = toasts.list.filter((toast) => !toast.step || toast.step !== taken);
   say(taken ? await taken.undo() : t.shell.nothingToUndo);

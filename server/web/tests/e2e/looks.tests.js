@@ -1,6 +1,6 @@
 /* Each screen as it is seen, heard and shrunk: pictures in test-results, and what axe says. */
 
-import { equal } from './stage.js';
+import { equal, RESULTS } from './stage.js';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAEklEQVR4nGP4z8AARwzEcQCukw/x0F8jngAAAABJRU5ErkJggg==',
@@ -84,9 +84,12 @@ export const tests = {
     const { page } = stage;
     await classroom(stage, '/Étroit');
     await stage.go('/files/%C3%89troit', '[data-index]');
-    await page.evaluate(() => (document.documentElement.style.fontSize = '200%'));
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     equal(wide, 0);
+    await page.setViewportSize({ width: 640, height: 640 });
+    await page.evaluate(() => (document.documentElement.style.fontSize = '200%'));
+    equal(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0);
+    await page.screenshot({ path: `${RESULTS}/lettres-200.png` });
     await page.evaluate(() => (document.documentElement.style.fontSize = ''));
     await page.getByRole('button', { name: 'Menu' }).click();
     await page.getByRole('link', { name: 'Récents' }).click();

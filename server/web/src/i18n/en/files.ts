@@ -53,6 +53,7 @@ export const files: Catalogue['files'] = {
   paste: 'Paste',
   pasteHere: (count) => `Paste here (${count})`,
   remove: 'Delete',
+  deleteKey: 'Del',
   addFavorite: 'Add to favourites',
   dropFavorite: 'Remove from favourites',
   versions: 'Versions',

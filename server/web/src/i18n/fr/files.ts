@@ -51,6 +51,7 @@ export const files = {
   paste: 'Coller',
   pasteHere: (count: number) => `Coller ici (${count})`,
   remove: 'Supprimer',
+  deleteKey: 'Suppr',
   addFavorite: 'Ajouter aux favoris',
   dropFavorite: 'Retirer des favoris',
   versions: 'Versions',

@@ -41,7 +41,7 @@ export interface Upload {
 const LANES = 4;
 /** How often one file is tried anew when the server has an answer, and that is no. */
 const ATTEMPTS = 5;
-const WAIT_MS = [1000, 2000, 4000, 8000, 15_000, 30_000];
+const WAIT_MS = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 /** How often lists look again while files arrive, in milliseconds. */
 const LOOK_MS = 1500;
 
@@ -129,6 +129,7 @@ class Uploader {
   /** A new round: what is through is no longer shown. */
   #begin(): void {
     this.all.length = 0;
+    this.#firstWaiting = 0;
     this.#targets.clear();
     this.#folders.clear();
     this.#made = [];
@@ -153,7 +154,7 @@ class Uploader {
 
   #pump(): void {
     while (this.#active < LANES && !this.isPaused) {
-      const upload = this.all.find((one) => one.state === 'waiting');
+      const upload = this.#nextWaiting();
       if (!upload) break;
       this.#active += 1;
       upload.state = 'sending';
@@ -165,6 +166,21 @@ class Uploader {
       });
     }
     this.#draw();
+  }
+
+  /** Those before it do not wait; of very many, all are not gone through for each. */
+  #firstWaiting = 0;
+
+  #nextWaiting(): Upload | undefined {
+    while (this.#firstWaiting < this.all.length) {
+      const upload = this.all[this.#firstWaiting];
+      if (upload?.state === 'waiting') return upload;
+      this.#firstWaiting += 1;
+    }
+    // Some wait again.
+    const again = this.all.findIndex((one) => one.state === 'waiting');
+    this.#firstWaiting = again < 0 ? this.all.length : again;
+    return this.all[again];
   }
 
   async #run(upload: Upload): Promise<void> {
