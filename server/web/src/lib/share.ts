@@ -1,6 +1,6 @@
 /* What shares mean in words and days. (no DOM) */
 
-import { FOLDER, MAY, type Share } from './api';
+import { FOLDER, MAY, type NewShare, type Share } from './api';
 
 export type Role = 'view' | 'edit' | 'manage';
 export type LinkRole = 'view' | 'edit' | 'drop';
@@ -90,6 +90,23 @@ export function makePassword(): string {
   const drawn = crypto.getRandomValues(new Uint8Array(16));
   const signs = Array.from(drawn, (byte) => SIGNS[byte % SIGNS.length]).join('');
   return signs.replace(/.{4}(?=.)/g, '$&-');
+}
+
+/** The same share with somebody once more, for taking back its end. */
+export function sameAgain(share: Share, path: string): NewShare {
+  return {
+    path,
+    kind: share.kind,
+    receiver: share.receiver?.name ?? null,
+    permissions: share.permissions,
+    may_download: share.may_download,
+    note: share.note,
+    label: share.label,
+    last_day: share.last_day,
+    endless: share.last_day === null,
+    password: null,
+    address: null,
+  };
 }
 
 /** Who can see something by these shares, to be said in a sentence. */

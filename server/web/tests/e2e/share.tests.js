@@ -72,6 +72,13 @@ export const tests = {
     await dialog.getByRole('button', { name: 'Retirer Karim Benali' }).click();
     await dialog.getByText('Personne pour l’instant.').waitFor();
     equal(await shares(person, '/Partage/Évaluations'), []);
+    await dialog.getByRole('button', { name: 'Annuler' }).click();
+    await dialog.getByText('Karim Benali y a de nouveau accès.').waitFor();
+    const [again] = await shares(person, '/Partage/Évaluations');
+    equal([again.permissions, again.last_day, again.note], [1, '2027-07-05', 'Pour vendredi.']);
+    // The list behind it tells at once.
+    await page.keyboard.press('Escape');
+    await stage.row('Évaluations').getByText('Personnes').waitFor();
   },
 
   async 'with a group, by keys alone'(stage) {

@@ -135,7 +135,8 @@ export const tests = {
     await page.locator('.toast').getByRole('button', { name: 'Annuler' }).last().click();
     await stage.until('it is the last text', async () => /de plus/.test((await person.read('/Versions/rapport.md')).toString()));
     // Deleted.
-    const [{ number }] = await versions();
+    const [{ number }, ...others] = await versions();
+    await stage.until('the list is whole', async () => (await rows.count()) === others.length + 2);
     await rows.nth(1).getByRole('button', { name: /^Actions/ }).click();
     await page.getByRole('menuitem', { name: 'Supprimer' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Supprimer', exact: true }).click();
