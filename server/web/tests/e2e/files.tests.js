@@ -114,6 +114,7 @@ export const tests = {
     await press('Control+v');
     await stage.untilNames(['d10.txt', 'e.txt']);
     equal(await person.names('/Touches/C'), ['d10.txt', 'e.txt']);
+    await stage.until('the focus stays in the list', async () => ['d10.txt', 'e.txt'].includes(await focused()));
     await press('Control+a', 'Delete');
     await page.getByRole('heading', { name: 'Ce dossier est vide' }).waitFor();
     await press('Control+z');

@@ -25,6 +25,7 @@ export const tests = {
     await page.goto('/search?q=introuvable-nulle-part');
     await page.getByText('Rien n’a été trouvé.').waitFor();
     await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').waitFor();
     await page.keyboard.type('rayé');
     await page.getByRole('option', { name: /zèbre rayé/ }).waitFor();
     await page.keyboard.press('Enter');

@@ -54,6 +54,7 @@ export const tests = {
     await classroom(stage, '/Palette');
     await stage.go('/files/Palette', '[data-index]');
     await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').waitFor();
     await page.keyboard.type('lis');
     await page.getByRole('option', { name: /lisez-moi/ }).first().waitFor();
     await stage.look('palette');
