@@ -47,9 +47,9 @@ export const tests = {
     const { page, person } = stage;
     const { keyboard } = page;
     await person.call('POST', '/trash/empty');
-    await person.folder('/Touches');
-    for (const name of ['a.txt', 'b.txt', 'c.txt']) await person.file(`/Touches/${name}`);
-    await remove(person, ['/Touches/a.txt', '/Touches/b.txt', '/Touches/c.txt']);
+    await person.folder('/Corbeille au clavier');
+    for (const name of ['a.txt', 'b.txt', 'c.txt']) await person.file(`/Corbeille au clavier/${name}`);
+    await remove(person, ['/Corbeille au clavier/a.txt', '/Corbeille au clavier/b.txt', '/Corbeille au clavier/c.txt']);
     await stage.go('/trash', 'table');
     // `/` leads to the filter; from there on to the boxes.
     await keyboard.press('/');
@@ -65,7 +65,7 @@ export const tests = {
     await keyboard.press('Space');
     await page.getByRole('toolbar').getByRole('button', { name: 'Restaurer' }).focus();
     await keyboard.press('Enter');
-    await stage.until('it is back', async () => (await person.names('/Touches')).join() === 'b.txt');
+    await stage.until('it is back', async () => (await person.names('/Corbeille au clavier')).join() === 'b.txt');
     await page.getByRole('button', { name: 'Supprimer définitivement « a.txt »' }).focus();
     await keyboard.press('Enter');
     // The way out has the focus.
