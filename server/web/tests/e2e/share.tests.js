@@ -111,7 +111,7 @@ export const tests = {
     await keyboard.press('ArrowDown');
     await tabTo(stage, 'button', 'Partager');
     await keyboard.press('Enter');
-    await dialog.getByText('les membres de « Salle des profs »').first().waitFor();
+    await dialog.getByText('Partagé avec Salle des profs.').last().waitFor();
     const [made] = await shares(person, '/Clavier partage/sujet.txt');
     equal([made.kind, made.receiver.name, made.permissions, made.last_day !== null], ['group', 'Salle des profs', 3, true]);
     await tabTo(stage, 'button', 'Retirer Salle des profs');
