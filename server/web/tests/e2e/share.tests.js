@@ -222,4 +222,37 @@ export const tests = {
     await page.getByRole('heading', { name: 'Sorties' }).waitFor();
     await stage.close();
   },
+
+  async 'refusals are said where one looks; the words of the server come first'(stage, { server }) {
+    const { page, person, context } = stage;
+    server.person('ines', ['--display-name', 'Inès Faure']);
+    await person.folder('/Pannes');
+    await person.folder('/Pannes/Projet');
+    await context.route('**/api/v1/who?*', (route) =>
+      route.fulfill({ json: { sentence: 'Vous et personne d’autre.', lines: [{ text: 'Vous', kind: 'owner' }], more: false } }),
+    );
+    await stage.go('/files/Pannes', '[role=grid]');
+    const dialog = await openDialog(stage, 'Projet');
+    await dialog.getByText('Vous et personne d’autre.').waitFor();
+    const refuse = (route) => (route.request().method() === 'POST' ? route.fulfill({ status: 503, json: { code: 'unavailable' } }) : route.continue());
+    await context.route('**/api/v1/shares**', refuse);
+    await dialog.getByRole('button', { name: 'Partager', exact: true }).click();
+    await dialog.getByText('Choisissez quelqu’un dans la liste.').waitFor();
+    await dialog.getByRole('combobox', { name: 'Personne ou groupe' }).pressSequentially('faure');
+    await page.getByRole('option', { name: 'Inès Faure' }).click();
+    await dialog.getByRole('button', { name: 'Partager', exact: true }).click();
+    await dialog.getByText('Le serveur est occupé').waitFor();
+    equal(await dialog.getByRole('combobox', { name: 'Personne ou groupe' }).inputValue(), 'Inès Faure', 'what was chosen is lost');
+    await stage.look('share-refused');
+    await context.unroute('**/api/v1/shares**', refuse);
+    // Without a network, and once it is there again.
+    stage.mayCut = true;
+    await context.setOffline(true);
+    await dialog.getByRole('button', { name: 'Partager', exact: true }).click();
+    await dialog.getByText('Le serveur ne répond pas').waitFor();
+    await context.setOffline(false);
+    await dialog.getByRole('button', { name: 'Partager', exact: true }).click();
+    await dialog.getByText('Partagé avec Inès Faure.').last().waitFor();
+    equal((await shares(person, '/Pannes/Projet')).map((one) => one.receiver.name), ['ines']);
+  },
 };

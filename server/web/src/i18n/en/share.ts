@@ -35,6 +35,7 @@ export const share: Catalogue['share'] = {
   withoutDownload: ', without downloading',
   add: 'Add a person or group',
   person: 'Person or group',
+  personOnlyHint: 'Name or sign-in name',
   personHint: 'Name, sign-in name or group',
   pickOne: 'Choose somebody from the list.',
   found: (count) => (count === 0 ? 'No results' : count === 1 ? '1 result' : `${count} results`),

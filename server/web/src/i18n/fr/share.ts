@@ -36,6 +36,7 @@ export const share = {
   withoutDownload: ', sans télécharger',
   add: 'Ajouter une personne ou un groupe',
   person: 'Personne ou groupe',
+  personOnlyHint: 'Nom ou identifiant',
   personHint: 'Nom, identifiant ou groupe',
   pickOne: 'Choisissez quelqu’un dans la liste.',
   found: (count: number) => (count === 0 ? 'Aucun résultat' : count === 1 ? '1 résultat' : `${count} résultats`),
