@@ -20,6 +20,7 @@ need python3 python3
 need fusermount3 fuse3
 need gio "libglib2.0-bin gvfs-backends gvfs-daemons"
 need dbus-run-session dbus
+need kioclient kde-cli-tools
 need gcc gcc
 need node nodejs
 need npm npm

@@ -4,6 +4,8 @@
 //! servers on the same data. [`App`] is the whole: one process at a time may be it, or
 //! any number where metadata are on PostgreSQL and chunks on S3 ([`Claim`]).
 
+#[cfg(test)]
+mod audience_tests;
 mod claim;
 mod credentials;
 mod secret;

@@ -15,10 +15,12 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header::ALLOW;
+use http::header::AUTHORIZATION;
 use http::header::CACHE_CONTROL;
 use http::header::CONTENT_TYPE;
 use http::header::HOST;
 use http::header::LOCATION;
+use http::header::USER_AGENT;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use metrics_exporter_prometheus::PrometheusHandle;
 use percent_encoding::percent_decode_str;
@@ -170,6 +172,9 @@ impl Routes {
         request: Request<RequestBody>,
     ) -> (Response<Body>, Option<Caller>) {
         let (parts, body) = request.into_parts();
+        if is_office_looking_around(&parts.method, &parts.headers) {
+            return (options_of_dav(), None);
+        }
         let caller = match authenticate(&self.identity, &parts.headers, client).await {
             Ok(caller) => caller,
             Err(error) => {
@@ -448,6 +453,27 @@ fn options() -> Response<Body> {
     headers.insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD"));
     headers.insert("dav", HeaderValue::from_static("1, 2, 3"));
     headers.insert("ms-author-via", HeaderValue::from_static("DAV"));
+    response
+}
+
+/// Returns whether a program of Microsoft Office asks without credentials what can be done somewhere.
+///
+/// It asks so for every folder above a document of a mounted drive, although the drive has credentials,
+/// and bothers people for a password if it is refused.
+fn is_office_looking_around(method: &Method, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let is_office = text(USER_AGENT).is_some_and(|agent| agent.starts_with(b"Microsoft Office"));
+    let is_anonymous = text(AUTHORIZATION).is_none_or(|value| value.trim_ascii() == b"Bearer");
+    *method == Method::OPTIONS && is_office && is_anonymous
+}
+
+/// Answers what WebDAV can do, the same for every address, whether there is anything or not.
+fn options_of_dav() -> Response<Body> {
+    let mut response = options();
+    let allowed =
+        "OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH, LOCK, UNLOCK";
+    let allowed = HeaderValue::from_static(allowed);
+    response.headers_mut().insert(ALLOW, allowed);
     response
 }
 

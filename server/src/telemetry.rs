@@ -18,6 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::Log;
 use crate::config::LogFormat;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::tx::statements;
 
 /// Upper bounds by which durations are counted, in seconds.
 const SECONDS_BOUNDS: [f64; 14] = [
@@ -139,6 +140,10 @@ fn describe() {
         "nuage_metadata_round_trips_total",
         "How often transactions waited for the database server (PostgreSQL)"
     );
+    counter!(
+        "nuage_metadata_statements_total",
+        "Statements that transactions ran"
+    );
     gauge!(
         "nuage_metadata_wal_bytes",
         "Size of the database's write-ahead log"
@@ -180,6 +185,7 @@ impl Gauges {
             "nuage_metadata_waiting_writes",
             self.metadata.waiting_writes() as u64,
         );
+        metrics::counter!("nuage_metadata_statements_total").absolute(statements());
         if let Some(round_trips) = self.metadata.round_trips() {
             metrics::counter!("nuage_metadata_round_trips_total").absolute(round_trips);
         }

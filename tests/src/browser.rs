@@ -56,6 +56,15 @@ impl Browser {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns all cookies, as a header sends them; empty: there are none.
+    pub fn cookies(&self) -> String {
+        let cookies = self.cookies.iter();
+        let pairs: Vec<String> = cookies
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        pairs.join("; ")
+    }
+
     /// Puts a cookie, as another site on the way might.
     pub fn put_cookie(&mut self, name: &str, value: &str) {
         self.cookies.retain(|(have, _)| have != name);
@@ -136,18 +145,14 @@ impl Browser {
         self.visit(&next)
     }
 
+    /// Sends a request with what the browser keeps, as a script of a page does.
     #[track_caller]
-    fn send(&mut self, mut request: Request) -> Answer {
+    pub fn send(&mut self, mut request: Request) -> Answer {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            request = request.header("Cookie", &cookies.join("; "));
+            request = request.header("Cookie", &self.cookies());
         }
         let mut connection = Connection::open(self.address).expect("the server listens");
         let answer = connection

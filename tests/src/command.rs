@@ -114,6 +114,9 @@ pub fn report(text: &str) {
     drop(std::io::stderr().write_all(format!("\n{text}\n").as_bytes()));
 }
 
+/// How the variables begin by which cargo tells a program of its package.
+const ABOUT_A_PACKAGE: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "OUT_DIR"];
+
 /// Returns the path of the server's binary, built if need be.
 ///
 /// `NUAGE_SERVER_BIN` names one; otherwise `cargo build` makes the one of the
@@ -128,6 +131,15 @@ pub fn server_binary() -> &'static Path {
         cargo
             .args(["build", "--quiet", "--package", "nuage-server"])
             .current_dir(workspace());
+        // What cargo says of this package to its tests would be a change to build scripts that look at it, and half of
+        // the server would be built again, each time.
+        for (name, _) in std::env::vars_os() {
+            let is_of_this_package =
+                |name: &str| ABOUT_A_PACKAGE.iter().any(|of| name.starts_with(of));
+            if name.to_str().is_some_and(is_of_this_package) {
+                cargo.env_remove(name);
+            }
+        }
         if profile() == "release" {
             cargo.arg("--release");
         }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `dav` | does WebDAV say and do what it should, to the byte? |
 //! | `nextcloud` | do clients of the Nextcloud family find what they ask beside WebDAV, and can they sign in? |
+//! | `api` | does the web page get what it asks, and nobody else anything? |
 //! | `clients` | do real programs work? |
 //! | `storage` | is what was acknowledged still there after the worst? |
 //! | `abuse` | does bad input leave the server alive, small and silent? |
@@ -22,6 +23,7 @@
 )]
 
 mod abuse;
+mod api;
 mod clients;
 mod cost;
 mod dav;

@@ -20,7 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["clock"]),
     ("identity", &["clock", "store"]),
     ("files", &["clock", "store", "identity"]),
-    ("sharing", &["clock", "store", "identity", "files"]),
+    (
+        "sharing",
+        &["clock", "store", "identity", "files", "language"],
+    ),
     ("previews", &["clock", "files"]),
     ("http", &["identity", "files", "language"]),
     (

@@ -290,12 +290,9 @@ impl Api {
         let agent = call.parts.headers.get(header::USER_AGENT);
         let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
         let agent = agent.unwrap_or_default();
-        let changed = self.identity.change_own_password(
-            call.caller,
-            (&old, &new),
-            call.client,
-            &agent,
-        );
+        let changed =
+            self.identity
+                .change_own_password(call.caller, (&old, &new), call.client, &agent);
         let session = changed.await.map_err(|fault| match fault {
             PasswordFault::TooShort => Problem::weak_password(PASSWORD_CHARACTERS_MIN),
             PasswordFault::Identity(IdentityError::Unauthenticated) => Problem::wrong_password(),

@@ -269,7 +269,10 @@ impl Api {
             Some(_) => call.number("after")?,
             None => 0_usize,
         };
-        let found = self.identity.search_accounts(text, offset, PER_PAGE).await?;
+        let found = self
+            .identity
+            .search_accounts(text, offset, PER_PAGE)
+            .await?;
         let next = (found.len() >= PER_PAGE).then(|| (offset + PER_PAGE).to_string());
         let items = found.into_iter().map(|account| self.account_shape(account));
         let items = items.collect();
@@ -285,7 +288,10 @@ impl Api {
         let new = NewAccount {
             name: asked.name.trim(),
             password: &password,
-            display_name: asked.display_name.as_deref().filter(|text| !text.is_empty()),
+            display_name: asked
+                .display_name
+                .as_deref()
+                .filter(|text| !text.is_empty()),
             email: asked.email.as_deref().filter(|text| !text.is_empty()),
             is_admin: asked.is_admin,
             quota: match asked.quota_bytes {

@@ -56,7 +56,7 @@ pub(super) fn path_of(text: &str) -> Result<NodePath, Problem> {
 
 /// Writes a path as the page reads it.
 pub(super) fn shown(path: &NodePath) -> String {
-    format!("/{path}")
+    path.to_string()
 }
 
 impl<'a> Call<'a> {

@@ -40,15 +40,18 @@ impl Api {
     /// `GET /content`: the bytes of a file.
     pub(super) async fn download(&self, call: &Call<'_>) -> ApiResult {
         let file = self.files.download(call.caller, &call.path()?).await?;
-        Ok(place(call, download::respond(&call.parts.headers, call.is_head(), file)))
+        Ok(place(
+            call,
+            download::respond(&call.parts.headers, call.is_head(), file),
+        ))
     }
 
     /// `GET /archive`: a folder, or some of its children, as one ZIP file.
     pub(super) async fn archive(&self, call: &Call<'_>) -> ApiResult {
         let folder = call.path()?;
-        let names = call.fields("name").map(|name| {
-            NodeName::parse(name).map_err(|fault| Problem::bad_path(name, &fault))
-        });
+        let names = call
+            .fields("name")
+            .map(|name| NodeName::parse(name).map_err(|fault| Problem::bad_path(name, &fault)));
         let names = names.collect::<Result<Vec<_>, _>>()?;
         let name = match (names.as_slice(), folder.name()) {
             ([only], _) => only.as_str().to_owned(),
@@ -88,9 +91,8 @@ impl Api {
         let preview = preview.ok_or_else(Problem::no_preview)?;
         let known = call.parts.headers.get(header::IF_NONE_MATCH);
         let known = known.and_then(|known| known.to_str().ok());
-        let is_known = known.is_some_and(|known| {
-            parse_etags(known, Comparison::Weak).matches(Some(&preview.etag))
-        });
+        let is_known = known
+            .is_some_and(|known| parse_etags(known, Comparison::Weak).matches(Some(&preview.etag)));
         let tag = HeaderValue::try_from(format!("\"{}\"", preview.etag));
         let form = HeaderValue::from_static(preview.media_type);
         let mut response = if is_known {

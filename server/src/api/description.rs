@@ -233,10 +233,7 @@ fn operation(row: &CallRow, problem: &str, schemas: &mut Schemas) -> OperationBu
         .response("default", refusal.build())
 }
 
-fn content(
-    load: &Load,
-    schemas: &mut Schemas,
-) -> Option<(&'static str, utoipa::openapi::Content)> {
+fn content(load: &Load, schemas: &mut Schemas) -> Option<(&'static str, utoipa::openapi::Content)> {
     match load {
         Load::Nothing => None,
         Load::Json(of) => {
@@ -268,7 +265,9 @@ mod tests {
             let (method, rest) = row.split_once("\", [")?;
             let (segments, _) = rest.split_once("])")?;
             let segments = segments.split(", ").map(|segment| {
-                let plain = segment.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                let plain = segment
+                    .strip_prefix('"')
+                    .and_then(|rest| rest.strip_suffix('"'));
                 plain.map_or_else(|| format!("{{{segment}}}"), str::to_owned)
             });
             let path: Vec<String> = segments.collect();

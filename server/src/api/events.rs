@@ -121,7 +121,8 @@ impl Api {
             stop: call.stop.clone(),
             _place: place,
         };
-        let begin = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes())) });
+        let begin =
+            stream::once(async { Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes())) });
         let rest = stream::unfold(listener, async |mut listener| {
             let piece = listener.next().await?;
             Some((Ok(Bytes::from_static(piece.as_bytes())), listener))

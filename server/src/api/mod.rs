@@ -152,9 +152,7 @@ impl Api {
             return Ok(());
         }
         let mark = call.parts.headers.get(&MARK);
-        let mark = mark
-            .and_then(|mark| mark.to_str().ok())
-            .unwrap_or_default();
+        let mark = mark.and_then(|mark| mark.to_str().ok()).unwrap_or_default();
         if self.identity.is_form_mark(call.session, mark) {
             Ok(())
         } else {

@@ -300,8 +300,9 @@ impl From<FilesError> for Problem {
         let (code, french, english) = words_of(&error);
         let status = match (&error, status_of(&error)) {
             // Nobody here chose a method: what is in the way is a conflict.
-            (FilesError::Parts(PartsFault::Exists), _)
-            | (_, StatusCode::METHOD_NOT_ALLOWED) => StatusCode::CONFLICT,
+            (FilesError::Parts(PartsFault::Exists), _) | (_, StatusCode::METHOD_NOT_ALLOWED) => {
+                StatusCode::CONFLICT
+            }
             (_, status) => status,
         };
         let mut problem = Self::new(status, code, french, english);
@@ -392,7 +393,11 @@ fn words_of(error: &FilesError) -> (&'static str, &'static str, &'static str) {
             "Ce fichier est verrouillé par quelqu’un qui y travaille.",
             "This file is locked by somebody who works on it.",
         ),
-        FilesError::NoSuchLock { .. } => ("no-such-lock", "Ce verrou n’existe plus.", "There is no such lock."),
+        FilesError::NoSuchLock { .. } => (
+            "no-such-lock",
+            "Ce verrou n’existe plus.",
+            "There is no such lock.",
+        ),
         FilesError::TooManyLocks => (
             "too-many-locks",
             "Vous avez trop de verrous en cours.",

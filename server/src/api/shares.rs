@@ -378,6 +378,8 @@ fn day_of(text: &str) -> Result<Option<Date>, Problem> {
     if text.is_empty() {
         return Ok(None);
     }
-    let day = text.parse().map_err(|_no_day| Problem::bad_field("last_day"))?;
+    let day = text
+        .parse()
+        .map_err(|_no_day| Problem::bad_field("last_day"))?;
     Ok(Some(day))
 }

@@ -93,6 +93,12 @@ pub(super) enum CliError {
     /// A server works on what should be moved or restored.
     #[error("a server is running on this data: stop it first")]
     ServerRuns,
+    /// There is no such file or folder.
+    #[error("there is no file or folder '{what}'")]
+    NoSuchNode {
+        /// What was asked for.
+        what: String,
+    },
     /// No server of mail is named.
     #[error("no mail is sent: the setting mail.host names no server of mail")]
     NoMail,
@@ -158,6 +164,7 @@ impl CliError {
             | Self::MovesFromAFolder { .. }
             | Self::ServerRuns
             | Self::RestoresItself
+            | Self::NoSuchNode { .. }
             | Self::NoMail
             | Self::NotSent { .. }
             | Self::Move(_)

@@ -26,6 +26,7 @@ mod serve;
 mod token;
 mod user;
 mod values;
+mod who;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +112,8 @@ enum OnGround {
     /// Lists and ends links that people have made public.
     #[command(subcommand)]
     Link(link::Link),
+    /// Says who can see a file or folder, and by which shares.
+    Who(who::Who),
     /// Shows or sets how much a user or a group may store.
     #[command(subcommand)]
     Quota(quota::Quota),
@@ -142,6 +145,7 @@ impl OnGround {
             | Self::Token(_)
             | Self::Group(_)
             | Self::Link(_)
+            | Self::Who(_)
             | Self::Quota(_)
             | Self::Backup(_)
             | Self::Check(_)
@@ -156,6 +160,7 @@ impl OnGround {
             Self::Token(command) => command.run(ground).await?,
             Self::Group(command) => command.run(context, ground).await?,
             Self::Link(command) => command.run(ground).await?,
+            Self::Who(command) => command.run(ground).await?,
             Self::Quota(command) => command.run(context, ground).await?,
             Self::Backup(command) => command.run(context, ground).await?,
             Self::Gc(command) => command.run(context, ground).await?,

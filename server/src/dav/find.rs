@@ -23,11 +23,11 @@ use crate::dav::xml::Element;
 use crate::dav::xml::Wanted;
 use crate::dav::xml::XmlFault;
 use crate::dav::xml::names_in;
-use crate::files::Entry;
 use crate::files::Files;
 use crate::files::NodeId;
 use crate::files::search::Comparison;
 use crate::files::search::Condition;
+use crate::files::search::Found;
 use crate::files::search::OrderKey;
 use crate::files::search::Pattern;
 use crate::files::search::Query;
@@ -55,7 +55,7 @@ pub(crate) async fn report(
     let files = dav.files.clone();
     Files::require_home(caller)?;
     files.find(caller, path).await?;
-    let rights = files.rights(caller, path).await?;
+    let rights = files.rights(caller, &NodePath::root()).await?;
     let facts = Facts::of(dav, caller, asked.place(), rights);
     let (caller, scope, mount) = (caller.clone(), path.clone(), asked.mount.clone());
     let wants = selection.wants(&caller);
@@ -71,9 +71,9 @@ pub(crate) async fn report(
                 .find_marked(&caller, (favorites, &tags), after, wants)
                 .await?;
             let mut out = String::new();
-            for (path, entry) in &page.found {
-                if is_within(path, &scope) {
-                    write(&mut out, &selection, &facts, &mount, (path, entry));
+            for found in &page.found {
+                if is_within(&found.path, &scope) {
+                    write(&mut out, &selection, &facts, &mount, found);
                 }
             }
             let next = page.next.map(|next| (next, selection, facts));
@@ -96,26 +96,25 @@ pub(crate) async fn search(
     let select = basic.dav("select").ok_or(XmlFault::Unexpected)?;
     let selection = Selection::new(&wanted_in(select)?, false);
     let query = query_of(basic, mount)?;
-    let rights = dav.files.rights(caller, &query.scope).await?;
+    Files::require_home(caller)?;
+    let rights = dav.files.rights(caller, &NodePath::root()).await?;
     let facts = Facts::of(dav, caller, place, rights);
     let wants = selection.wants(caller);
     let found = dav.files.search(caller, &query, wants).await?;
     let mut out = String::new();
-    for (path, entry) in &found {
-        write(&mut out, &selection, &facts, mount, (path, entry));
+    for found in &found {
+        write(&mut out, &selection, &facts, mount, found);
     }
     Ok(multistatus(&out))
 }
 
-fn write(
-    out: &mut String,
-    selection: &Selection,
-    facts: &Facts,
-    mount: &Mount,
-    (path, entry): (&NodePath, &Entry),
-) {
-    let href = mount.href(path, entry.node.is_folder());
-    selection.write(out, &href, entry, facts);
+fn write(out: &mut String, selection: &Selection, facts: &Facts, mount: &Mount, found: &Found) {
+    let entry = &found.entry;
+    let href = mount.href(&found.path, entry.node.is_folder());
+    match &found.given {
+        None => selection.write(out, &href, entry, facts),
+        Some(given) => selection.write(out, &href, entry, &facts.given(given)),
+    }
 }
 
 fn is_within(path: &NodePath, scope: &NodePath) -> bool {

@@ -88,7 +88,10 @@ pub(crate) async fn options(dav: &Dav, asked: &Asked) -> Result<Response<Body>, 
         response.headers_mut().insert(name, value);
     };
     set(header::ALLOW, allow);
-    set(HeaderName::from_static("dav"), "1, 2, 3, extended-mkcol");
+    set(
+        HeaderName::from_static("dav"),
+        "1, 2, 3, extended-mkcol, nc-paginate",
+    );
     set(header::ACCEPT_RANGES, "bytes");
     Ok(response)
 }

@@ -30,6 +30,7 @@ mod get;
 pub mod if_header;
 mod library;
 pub mod mount;
+pub mod pieces;
 mod properties;
 mod propfind;
 mod proppatch;

@@ -269,6 +269,17 @@ impl Facts {
         }
     }
 
+    /// Returns the facts of something that the caller was given.
+    pub(crate) fn given(&self, (rights, owner): &(Rights, Shown)) -> Self {
+        Self {
+            rights: rights.clone(),
+            owner: owner.name.clone(),
+            owner_shown: owner.display_name.clone(),
+            quota: None,
+            ..self.clone()
+        }
+    }
+
     /// Returns what the caller may do with a node, and how it came to them.
     fn standing(&self, entry: &Entry) -> Standing {
         match &entry.mount {

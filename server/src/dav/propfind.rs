@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
+use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
@@ -24,6 +25,7 @@ use crate::dav::Asked;
 use crate::dav::Dav;
 use crate::dav::error::DavError;
 use crate::dav::mount::push_segment;
+use crate::dav::pieces;
 use crate::dav::properties::Facts;
 use crate::dav::properties::MULTISTATUS;
 use crate::dav::properties::MULTISTATUS_END;
@@ -64,6 +66,17 @@ pub(crate) async fn propfind(
             return Err(DavError::DepthRefused);
         }
     }
+    if let Some(piece) = asked.request.piece.as_ref().filter(|_| depth == Depth::One) {
+        let selection = Selection::new(&wanted, asked.request.is_minimal);
+        if let Some(piece) = Box::pin(pieces::piece(dav, asked, piece, &selection)).await? {
+            let mut head = HeaderMap::new();
+            piece.announce(&mut head);
+            let mut response = Response::new(body::full(piece.xml));
+            *response.headers_mut() = head;
+            describe(&mut response, asked);
+            return Ok(response);
+        }
+    }
     let walk = Walk::begin(dav, asked, depth, &wanted).await?;
     let (first, rest) = walk.next_piece().await?;
     let mut response = Response::new(match rest {
@@ -78,8 +91,14 @@ pub(crate) async fn propfind(
             body::stream(stream::iter([Ok(first)]).chain(rest))
         }
     });
+    describe(&mut response, asked);
+    Ok(response)
+}
+
+/// Puts status and headers around a listing.
+fn describe(response: &mut Response<Body>, asked: &Asked) {
     *response.status_mut() = StatusCode::MULTI_STATUS;
-    may_compress(&mut response);
+    may_compress(response);
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/xml; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, kind);
@@ -88,7 +107,6 @@ pub(crate) async fn propfind(
         let applied = HeaderName::from_static("preference-applied");
         headers.insert(applied, HeaderValue::from_static("return=minimal"));
     }
-    Ok(response)
 }
 
 /// A listing on its way down: the folders that are open, and the text that is not sent yet.

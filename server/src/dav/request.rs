@@ -15,6 +15,7 @@ use crate::dav::if_header::IfFault;
 use crate::dav::if_header::parse_if;
 use crate::dav::mount::Mount;
 use crate::dav::mount::UrlFault;
+use crate::dav::pieces::PieceAsked;
 use crate::files::Checksum;
 use crate::files::ChecksumKind;
 use crate::files::LockKind;
@@ -164,6 +165,8 @@ pub struct DavRequest {
     pub precondition: Precondition,
     /// Brief or Prefer: return=minimal: leave out what is not there (RFC 8144).
     pub is_minimal: bool,
+    /// Which piece of a listing is wanted; `None`: the whole.
+    pub piece: Option<Box<PieceAsked>>,
 }
 
 impl DavRequest {
@@ -191,6 +194,7 @@ impl DavRequest {
             path,
             precondition,
             is_minimal: is_minimal(headers),
+            piece: PieceAsked::parse(headers).map(Box::new),
         })
     }
 }

@@ -58,7 +58,7 @@ impl Files {
             path: located.path.clone(),
             patches,
             bytes_max: self.settings.property_bytes_max,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let written = self.metadata.write(make).await;
         let written = written.map_err(located.failure())?;
@@ -111,6 +111,10 @@ impl Files {
             return Err(FilesError::NotPermitted { path: from.clone() });
         }
         let (target, change) = self.changeable(caller, to).await?;
+        if !source.rights.may_download && source.root != target.root {
+            // Elsewhere its content could be read.
+            return Err(FilesError::NotPermitted { path: from.clone() });
+        }
         if target.is_mount_itself() {
             return self
                 .move_onto_mount(caller, (from, to), overwrite, precondition)
@@ -122,7 +126,7 @@ impl Files {
             from: source.path.clone(),
             to: target.path.clone(),
             overwrite,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let moved = self.metadata.write(operation).await;
         moved.map_err(both(&source, &target))
@@ -206,7 +210,7 @@ impl Files {
             change: left,
             path: source.path.clone(),
             for_good: false,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let deleted = self.metadata.write(delete).await;
         deleted.map_err(source.failure())?;
@@ -235,7 +239,7 @@ impl Files {
             to: target.path.clone(),
             overwrite,
             shallow,
-            precondition: source.conditions(precondition),
+            precondition: self.conditions(caller, &source, precondition).await?,
         };
         let copied = self.metadata.write(operation).await;
         copied.map_err(both(&source, &target))
@@ -263,7 +267,7 @@ impl Files {
             change,
             path: located.path.clone(),
             for_good: false,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let deleted = self.metadata.write(delete).await;
         let node = deleted.map_err(located.failure())?;
@@ -293,7 +297,7 @@ impl Files {
     /// Changes properties: all or none.
     ///
     /// A favourite is the caller's own mark: setting it alone needs no right to change the node, meets no
-    /// lock and changes no ETag.
+    /// lock and changes no ETag. With an app password that only reads it is not set.
     pub async fn patch_properties(
         &self,
         caller: &Caller,
@@ -308,11 +312,14 @@ impl Files {
         ) {
             let located = self.readable(caller, path).await?;
             Self::home_of(caller)?;
+            if caller.is_read_only {
+                return Err(FilesError::NotPermitted { path: path.clone() });
+            }
             let mark = MarkFavorite {
                 change: self.change(caller, &located),
                 path: located.path.clone(),
                 is_favorite,
-                precondition: located.conditions(precondition),
+                precondition: self.conditions(caller, &located, precondition).await?,
             };
             return self.metadata.write(mark).await.map_err(at(path));
         }
@@ -324,7 +331,7 @@ impl Files {
             modified_at: change.modified_at,
             favorite: change.favorite,
             bytes_max: self.settings.property_bytes_max,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let patched = self.metadata.write(operation).await;
         if patched.map_err(located.failure())? {
@@ -347,7 +354,7 @@ impl Files {
             change,
             path: located.path.clone(),
             modified_at,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let touched = self.metadata.write(touch).await;
         touched.map_err(located.failure())

@@ -18,12 +18,13 @@ use crate::identity::Quota;
 use crate::identity::Scope;
 use crate::identity::SpaceUse;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::browse::CountChildren;
+use crate::store::metadata::browse::FindChildAt;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::ListProperties;
 use crate::store::metadata::browse::OpenListing;
 use crate::store::metadata::browse::PAGE_NODES;
-use crate::store::metadata::changes::Watcher;
 use crate::store::metadata::locks::CheckPrecondition;
 use crate::store::metadata::mounts::Mount;
 use crate::store::metadata::records::Entry;
@@ -34,6 +35,7 @@ use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::Property;
 use crate::store::metadata::records::QuotaState;
+use crate::store::metadata::records::UserId;
 use crate::store::metadata::shares::FindPaths;
 use crate::store::metadata::shares::ListSharedBy;
 use crate::store::metadata::shares::Shown;
@@ -57,7 +59,9 @@ pub struct Listing {
     mounted: Vec<Entry>,
     /// For children that lead to mounts further down.
     marks: HashMap<String, u64>,
-    /// How the caller shared nodes.
+    /// Who lists.
+    caller: UserId,
+    /// How the caller shared nodes of this page.
     shared: HashMap<NodeId, Vec<u8>>,
     now: Timestamp,
     next: Next,
@@ -85,17 +89,11 @@ impl Listing {
             Next::Ready(page) => page,
             Next::Mounts => return Ok(std::mem::take(&mut self.mounted)),
             Next::After(after) => {
-                let list = ListChildren {
-                    space: self.located.root.space,
-                    folder: self.entry.node.id,
-                    path: self.located.path.clone(),
-                    after,
-                    wants: self.wants,
-                    deep_locks: self.deep_locks.clone(),
-                    now: self.now,
-                };
-                let page = self.metadata.read(list).await;
-                page.map_err(self.located.failure())?
+                let page = self.children_after(after, PAGE_NODES).await?;
+                if self.wants.share_kinds {
+                    self.shared = self.shared_among(Vec::new(), &page).await?;
+                }
+                page
             }
         };
         self.next = match page.last().filter(|_| page.len() >= PAGE_NODES) {
@@ -105,21 +103,108 @@ impl Listing {
         if page.is_empty() {
             return Ok(std::mem::take(&mut self.mounted));
         }
-        for entry in &mut page {
+        self.dress(&mut page, &self.shared);
+        Ok(page)
+    }
+
+    /// Returns at most `max` (and at most 1 000) children from a place on, and the place behind them.
+    ///
+    /// What was there when a listing began and is there still is found once, whatever comes and goes between two pieces.
+    pub async fn slice(
+        &self,
+        from: ListingPlace,
+        max: usize,
+    ) -> FilesResult<(Vec<Entry>, ListingPlace)> {
+        let max = max.min(PAGE_NODES);
+        let (mut entries, seen) = match from {
+            ListingPlace::Child(_) if max == 0 => return Ok((Vec::new(), from)),
+            ListingPlace::Child(after) => (self.children_after(after, max).await?, 0),
+            ListingPlace::Mount(seen) => (Vec::new(), seen),
+        };
+        let shared = if self.wants.share_kinds && !entries.is_empty() {
+            self.shared_among(Vec::new(), &entries).await?
+        } else {
+            HashMap::new()
+        };
+        self.dress(&mut entries, &shared);
+        if let Some(last) = entries.last().filter(|_| entries.len() == max) {
+            let place = ListingPlace::Child(last.node.id);
+            return Ok((entries, place));
+        }
+        let room = max - entries.len();
+        let mounts = self.mounted.iter().skip(seen).take(room);
+        let before = entries.len();
+        entries.extend(mounts.cloned());
+        let place = ListingPlace::Mount(seen.saturating_add(entries.len() - before));
+        Ok((entries, place))
+    }
+
+    /// Returns the place behind the first `skipped` children.
+    pub async fn place_behind(&self, skipped: u64) -> FilesResult<ListingPlace> {
+        let Some(index) = skipped.checked_sub(1) else {
+            return Ok(ListingPlace::Child(NodeId(0)));
+        };
+        let folder = self.entry.node.id;
+        let find = FindChildAt { folder, index };
+        let found = self.metadata.read(find).await;
+        if let Some(child) = found.map_err(self.located.failure())? {
+            return Ok(ListingPlace::Child(child));
+        }
+        let count = CountChildren { folder };
+        let count = self.metadata.read(count).await;
+        let count = count.map_err(self.located.failure())?;
+        let seen = usize::try_from(skipped - count.min(skipped));
+        Ok(ListingPlace::Mount(seen.unwrap_or(usize::MAX)))
+    }
+
+    /// Returns how many children there are, what is mounted included.
+    pub async fn count(&self) -> FilesResult<u64> {
+        let folder = self.entry.node.id;
+        let count = self.metadata.read(CountChildren { folder }).await;
+        let count = count.map_err(self.located.failure())?;
+        Ok(count + self.mounted.len() as u64)
+    }
+
+    async fn children_after(&self, after: NodeId, max: usize) -> FilesResult<Vec<Entry>> {
+        let list = ListChildren {
+            space: self.located.root.space,
+            folder: self.entry.node.id,
+            path: self.located.path.clone(),
+            after,
+            max,
+            wants: self.wants,
+            deep_locks: self.deep_locks.clone(),
+            now: self.now,
+        };
+        let page = self.metadata.read(list).await;
+        page.map_err(self.located.failure())
+    }
+
+    /// Adds to children what the caller's own place among them says.
+    fn dress(&self, page: &mut [Entry], shared: &HashMap<NodeId, Vec<u8>>) {
+        for entry in page {
             self.located.show_locks(&mut entry.locks);
             if entry.node.is_folder() {
                 entry.mounts_mark = self.marks.get(&entry.node.name).copied();
             }
-            if let Some(kinds) = self.shared.get(&entry.node.id) {
+            if let Some(kinds) = shared.get(&entry.node.id) {
                 entry.share_kinds.clone_from(kinds);
             }
         }
-        Ok(page)
     }
 }
 
+/// A place in the children of a folder, from which a listing can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListingPlace {
+    /// Behind this child; 0: before the first.
+    Child(NodeId),
+    /// Behind all children and so many mounts.
+    Mount(usize),
+}
+
 /// Returns what stands for mounts in the ETag of a folder above them.
-fn mark_of<'m>(mounts: impl Iterator<Item = &'m Mount>) -> Option<u64> {
+pub(crate) fn mark_of<'m>(mounts: impl Iterator<Item = &'m Mount>) -> Option<u64> {
     let mut hasher = blake3::Hasher::new();
     let mut any = false;
     for mount in mounts {
@@ -221,15 +306,6 @@ impl Files {
             now,
             quota_default_bytes: self.settings.quota_default_bytes,
         };
-        let shared = if wants.share_kinds {
-            let list = ListSharedBy {
-                sharer: caller.user,
-                now,
-            };
-            self.metadata.read(list).await.map_err(at(path))?
-        } else {
-            HashMap::new()
-        };
         let opened = self.metadata.read(open).await.map_err(located.failure())?;
         let size_bytes = opened.entry.node.size_bytes;
         let mut listing = Listing {
@@ -242,7 +318,8 @@ impl Files {
             deep_locks: opened.deep_locks,
             mounted: Vec::new(),
             marks: HashMap::new(),
-            shared,
+            caller: caller.user,
+            shared: HashMap::new(),
             now,
             next: match opened.page.is_empty() {
                 true if with_children => Next::Mounts,
@@ -252,6 +329,9 @@ impl Files {
             located,
         };
         listing.note_mounts(path);
+        if wants.share_kinds {
+            listing.note_shared().await?;
+        }
         Ok(listing)
     }
 }
@@ -269,13 +349,44 @@ fn owner_of(caller: &Caller, located: &Located) -> Shown {
 }
 
 impl Listing {
+    /// Notes how the caller shared the node, what is mounted in it, and the first page.
+    async fn note_shared(&mut self) -> FilesResult<()> {
+        let mounted = self.mounted.iter().map(|entry| entry.node.id);
+        let nodes = [self.entry.node.id].into_iter().chain(mounted).collect();
+        let page: &[Entry] = match &self.next {
+            Next::Ready(page) => page,
+            Next::After(_) | Next::Mounts | Next::End => &[],
+        };
+        self.shared = self.shared_among(nodes, page).await?;
+        for entry in [&mut self.entry].into_iter().chain(&mut self.mounted) {
+            if let Some(kinds) = self.shared.get(&entry.node.id) {
+                entry.share_kinds.clone_from(kinds);
+            }
+        }
+        Ok(())
+    }
+
+    async fn shared_among(
+        &self,
+        nodes: Vec<NodeId>,
+        page: &[Entry],
+    ) -> FilesResult<HashMap<NodeId, Vec<u8>>> {
+        let ids = || page.iter().map(|entry| entry.node.id);
+        let ends = ids().min().zip(ids().max());
+        let list = ListSharedBy {
+            sharer: self.caller,
+            nodes,
+            children: ends.map(|(first, last)| (self.entry.node.id, first, last)),
+            now: self.now,
+        };
+        let found = self.metadata.read(list).await;
+        found.map_err(self.located.failure())
+    }
+
     /// Notes what is mounted at, in and below the node.
     fn note_mounts(&mut self, path: &NodePath) {
         let entry = &mut self.entry;
         self.located.show_locks(&mut entry.locks);
-        if let Some(kinds) = self.shared.get(&entry.node.id) {
-            entry.share_kinds.clone_from(kinds);
-        }
         if let Some(mount) = &self.located.mount {
             if self.located.path.is_root() {
                 if let Some(name) = path.name() {
@@ -302,9 +413,6 @@ impl Listing {
             let mut node = mount.node.clone();
             name.as_str().clone_into(&mut node.name);
             let mut mounted = Entry::bare(node);
-            if let Some(kinds) = self.shared.get(&mounted.node.id) {
-                mounted.share_kinds.clone_from(kinds);
-            }
             mounted.mount = Some(Box::new(mount.clone()));
             self.mounted.push(mounted);
         }
@@ -317,13 +425,6 @@ impl Listing {
 }
 
 impl Files {
-    /// Begins to watch everything that the caller can see: what changes after this returns is heard of.
-    pub async fn watch(&self, caller: &Caller) -> FilesResult<Watcher> {
-        let root = NodePath::root();
-        let space = Self::home_of(caller)?.root.space;
-        self.metadata.watch(space).await.map_err(at(&root))
-    }
-
     /// Returns the path of a node that the caller may see; not of one in the trash.
     pub async fn path_of(&self, caller: &Caller, node: NodeId) -> FilesResult<NodePath> {
         let located = self.locate_node(caller, node).await?;
@@ -378,7 +479,7 @@ impl Files {
         let check = CheckPrecondition {
             change: self.change(caller, &located),
             path: located.path.clone(),
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         self.metadata.read(check).await.map_err(at(path))
     }

@@ -55,7 +55,7 @@ impl Files {
             deep: request.deep,
             timeout_seconds: self.granted(request.timeout_seconds),
             info: request.info.clone(),
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
             locks_max: self.settings.locks_per_account_max,
         };
         match self.metadata.write(create).await {
@@ -157,7 +157,7 @@ impl Files {
             editor,
             token: format!("opaquelocktoken:{}", new_uuid()),
             timeout_seconds: self.settings.hand_lock_seconds,
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
             locks_max: self.settings.locks_per_account_max,
         };
         let done = self.metadata.write(lock).await.map_err(at(path))?;
@@ -175,7 +175,7 @@ impl Files {
         let unlock = UnlockByHand {
             change,
             path: located.path.clone(),
-            precondition: located.conditions(precondition),
+            precondition: self.conditions(caller, &located, precondition).await?,
         };
         let done = self.metadata.write(unlock).await.map_err(at(path))?;
         Ok(show_hand(&located, done))

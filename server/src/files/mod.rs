@@ -25,6 +25,7 @@ pub mod search;
 mod trash;
 mod upload;
 mod versions;
+mod watch;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub use crate::files::archive::Member;
 pub use crate::files::archive::Missing;
 pub use crate::files::arrange::PropertyChange;
 pub use crate::files::browse::Listing;
+pub use crate::files::browse::ListingPlace;
 pub use crate::files::download::Download;
 pub use crate::files::locks::LockRequest;
 pub use crate::files::parts::PartNumber;
@@ -56,8 +58,8 @@ pub use crate::files::trash::InTrash;
 pub use crate::files::upload::Checksum;
 pub use crate::files::upload::Upload;
 pub use crate::files::upload::UploadRequest;
+pub use crate::files::watch::Watcher;
 pub use crate::store::chunks::ChecksumKind;
-pub use crate::store::metadata::changes::Watcher;
 pub use crate::store::metadata::locks::HandLock;
 pub use crate::store::metadata::marks::Tag;
 pub use crate::store::metadata::mounts::Mount;

@@ -15,9 +15,12 @@ use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
 use crate::files::Files;
+use crate::files::browse::mark_of;
 use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::at;
+use crate::files::precondition::Condition;
+use crate::files::precondition::EtagList;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
 use crate::identity::Role;
@@ -97,7 +100,7 @@ impl Rights {
         self.permissions.has(needed)
     }
 
-    fn of_mount(mount: &Mount, caller: &Caller) -> Self {
+    pub(crate) fn of_mount(mount: &Mount, caller: &Caller) -> Self {
         let reason = match &mount.source {
             Source::Shares(_) => Reason::Given {
                 by: mount.sharer.clone(),
@@ -224,7 +227,7 @@ impl Located {
         }
     }
 
-    /// Returns a request's conditions with every path as the store knows it.
+    /// Returns a request's conditions with every path as the store knows it; see [`Files::conditions`].
     pub(crate) fn conditions(&self, precondition: &Precondition) -> Precondition {
         let mut conditions = precondition.clone();
         if self.mounts.is_empty() {
@@ -250,6 +253,12 @@ pub(crate) fn joined(above: &NodePath, below: &NodePath) -> NodePath {
     names.fold(above.clone(), |at, name| {
         at.child(name.clone()).unwrap_or(at)
     })
+}
+
+/// Returns the folder's own ETag of one that stands for mounts too; empty, which is none: it stands for others.
+fn without_mark(tag: &str, mark: u64) -> String {
+    let own = tag.strip_suffix(&format!("-{mark:x}"));
+    own.unwrap_or_default().to_owned()
 }
 
 /// Returns the mount that a path leads through, and the rest of the path.
@@ -387,6 +396,55 @@ impl Files {
             }
         }
         Ok(mounts)
+    }
+
+    /// Returns a request's conditions as the store knows paths and ETags: of a folder above mounts, the client was shown
+    /// one that stands for these too.
+    ///
+    /// What is mounted is read before the transaction that tests the rest.
+    pub(crate) async fn conditions(
+        &self,
+        caller: &Caller,
+        located: &Located,
+        precondition: &Precondition,
+    ) -> FilesResult<Precondition> {
+        let mut conditions = located.conditions(precondition);
+        let is_above = |path: &NodePath| located.mounts.iter().any(|m| m.path.is_within(path));
+        let is_folder_above = located.mount.is_none() && is_above(&located.asked);
+        let named = precondition.lists.iter().flat_map(|list| &list.path);
+        if conditions.is_empty() || !is_folder_above && !named.into_iter().any(is_above) {
+            return Ok(conditions);
+        }
+        let fresh = self
+            .fresh_mounts(caller)
+            .await
+            .map_err(at(&located.asked))?;
+        let shown = |path: &NodePath| mark_of(fresh.iter().filter(|m| m.path.is_within(path)));
+        if let Some(mark) = shown(&located.asked).filter(|_| is_folder_above) {
+            for list in [&mut conditions.if_match, &mut conditions.if_none_match] {
+                if let Some(EtagList::Tags(tags)) = list {
+                    for tag in tags {
+                        *tag = without_mark(tag, mark);
+                    }
+                }
+            }
+        }
+        // Paths as the client named them, in the same order.
+        for (list, asked) in conditions.lists.iter_mut().zip(&precondition.lists) {
+            let path = asked
+                .path
+                .as_ref()
+                .filter(|path| through(&fresh, path).is_none());
+            let Some(mark) = path.and_then(shown) else {
+                continue;
+            };
+            for condition in &mut list.conditions {
+                if let Condition::Etag { tag, .. } = condition {
+                    *tag = without_mark(tag, mark);
+                }
+            }
+        }
+        Ok(conditions)
     }
 
     /// Returns where a path leads that the caller may read.

@@ -1,6 +1,7 @@
 //! Looking for nodes: by mark, or by what they are called, how large or how old they are.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -12,23 +13,31 @@ use crate::files::error::FilesError;
 use crate::files::error::FilesResult;
 use crate::files::error::TagFault;
 use crate::files::error::at;
+use crate::files::permissions::Located;
+use crate::files::permissions::Rights;
+use crate::files::permissions::joined;
 use crate::identity::Caller;
 use crate::store::metadata::marks::DeleteTag;
 use crate::store::metadata::marks::FindMarked;
 use crate::store::metadata::marks::ListTags;
-use crate::store::metadata::marks::MarkedPage;
 use crate::store::metadata::marks::NameTag;
 use crate::store::metadata::marks::Tag;
 use crate::store::metadata::marks::TagNode;
+use crate::store::metadata::mounts::Mount;
 use crate::store::metadata::records::Entry;
 use crate::store::metadata::records::ListingWants;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
+use crate::store::metadata::records::Permissions;
 use crate::store::metadata::search::DescribeNodes;
 use crate::store::metadata::search::ListFavorites;
+use crate::store::metadata::search::SCANNED_CHILDREN;
+use crate::store::metadata::search::SCANNED_FOLDERS;
 use crate::store::metadata::search::SCANNED_PAGE;
+use crate::store::metadata::search::ScanFolders;
 use crate::store::metadata::search::ScanSpace;
 use crate::store::metadata::search::Test;
+use crate::store::metadata::shares::Shown;
 
 /// Nodes that one search returns at most, with those that it passes over.
 pub const FOUND_MAX: usize = 10_000;
@@ -152,9 +161,30 @@ pub struct Query {
 }
 
 /// What is known while a condition is tested.
+#[derive(Clone)]
 struct Known {
-    favorites: HashSet<NodeId>,
+    favorites: Arc<HashSet<NodeId>>,
     owner: String,
+}
+
+/// Something that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Where the caller sees it.
+    pub path: NodePath,
+    /// What was asked for of it.
+    pub entry: Entry,
+    /// Of something that does not lie in the caller's home: what they may do with it, and whose it is.
+    pub given: Option<(Rights, Shown)>,
+}
+
+/// Marked nodes that the caller can see.
+#[derive(Debug)]
+pub struct FoundPage {
+    /// The nodes.
+    pub found: Vec<Found>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<NodeId>,
 }
 
 impl Condition {
@@ -187,9 +217,42 @@ impl Condition {
     }
 }
 
-type Found = (NodePath, Node);
+/// A node that fits, where the caller sees it, and through which of the mounts.
+type Fitting = (NodePath, Node, Option<usize>);
 
-fn compare(order: &[(OrderKey, bool)], a: &Found, b: &Found) -> Ordering {
+/// The best of what fits so far.
+struct Best<'q> {
+    query: &'q Query,
+    keep: usize,
+    fitting: Vec<Fitting>,
+    /// Nodes that were looked at.
+    scanned: usize,
+}
+
+impl Best<'_> {
+    /// Adds what fits; what cannot be among the results any more goes.
+    fn add(&mut self, fitting: impl IntoIterator<Item = Fitting>) {
+        self.fitting.extend(fitting);
+        if self.fitting.len() > 2 * self.keep + SCANNED_PAGE {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        // A node that changed during the search, or that is seen at two places, was found twice; the later
+        // state counts.
+        let fitting = &mut self.fitting;
+        fitting.sort_by_key(|(_, node, _)| (node.id, -node.seq));
+        fitting.dedup_by_key(|(_, node, _)| node.id);
+        fitting.sort_by(|a, b| compare(&self.query.order, a, b));
+        fitting.truncate(self.keep);
+    }
+}
+
+/// A folder that is still to be searched: where it is shown, the last child that was looked at, and the mount.
+type Unsearched = (NodeId, NodePath, NodeId, usize);
+
+fn compare(order: &[(OrderKey, bool)], a: &Fitting, b: &Fitting) -> Ordering {
     for (key, descends) in order {
         let by = match key {
             OrderKey::Modified => a.1.mtime.cmp(&b.1.mtime),
@@ -205,19 +268,69 @@ fn compare(order: &[(OrderKey, bool)], a: &Found, b: &Found) -> Ordering {
     a.1.id.cmp(&b.1.id)
 }
 
+impl Known {
+    /// Returns what is known of something that is seen through a mount.
+    fn seen_through(&self, mount: &Mount) -> Self {
+        Self {
+            favorites: Arc::clone(&self.favorites),
+            owner: mount.owner.name.to_lowercase(),
+        }
+    }
+}
+
+/// Returns a node that lies behind a mount, called as it is where it appears, if it fits.
+fn fitting(
+    condition: &Condition,
+    (shown, known): (&NodePath, Known),
+    (mut node, through): (Node, usize),
+) -> Option<Fitting> {
+    if let Some(name) = shown.name() {
+        name.as_str().clone_into(&mut node.name);
+    }
+    let holds = condition.holds(&node, &known);
+    holds.then(|| (shown.clone(), node, Some(through)))
+}
+
+/// Returns what was found as the caller sees it.
+fn shown_through(
+    caller: &Caller,
+    mount: Option<&Mount>,
+    path: NodePath,
+    mut entry: Entry,
+) -> Found {
+    let given = mount.map(|mount| {
+        if mount.path == path {
+            if let Some(name) = path.name() {
+                name.as_str().clone_into(&mut entry.node.name);
+            }
+            entry.mount = Some(Box::new(mount.clone()));
+        }
+        (Rights::of_mount(mount, caller), mount.owner.clone())
+    });
+    Found { path, entry, given }
+}
+
 impl Files {
     /// Searches the caller's files; returns where the results are, in the order that was asked for.
     ///
-    /// Of a space with more nodes than the settings allow to look at, the rest is not searched.
+    /// What they were given is searched after their home. When as many nodes as the settings allow were looked at, the rest
+    /// is not searched.
     pub async fn search(
         &self,
         caller: &Caller,
         query: &Query,
         wants: ListingWants,
-    ) -> FilesResult<Vec<(NodePath, Entry)>> {
+    ) -> FilesResult<Vec<Found>> {
         let scope = &query.scope;
-        let space = Self::home_of(caller)?.root.space;
-        self.find(caller, scope).await?;
+        Self::require_home(caller)?;
+        let mounts = self.fresh_mounts(caller).await.map_err(at(scope))?;
+        let located = Self::locate_among(caller, scope, Arc::clone(&mounts));
+        if !located.rights.may(Permissions::READ) {
+            return Err(FilesError::NotFound {
+                path: scope.clone(),
+            });
+        }
+        let node = self.find_at(&located).await?;
         let favorites = if query.condition.needs_favorites() {
             let list = ListFavorites(caller.user);
             self.metadata.read(list).await.map_err(at(scope))?
@@ -225,84 +338,206 @@ impl Files {
             Vec::new()
         };
         let known = Known {
-            favorites: favorites.into_iter().collect(),
+            favorites: Arc::new(favorites.into_iter().collect()),
             owner: caller.name.to_lowercase(),
         };
-        let condition = query.condition.clone();
+        let mut best = Best {
+            query,
+            keep: query.offset.saturating_add(query.limit).min(FOUND_MAX),
+            fitting: Vec::new(),
+            scanned: 0,
+        };
+        let mut unsearched = Vec::new();
+        if let Some(mount) = &located.mount {
+            let through = mounts.iter().position(|one| one.path == mount.path);
+            if let (Some(through), true) = (through, node.is_folder()) {
+                unsearched.push((node.id, scope.clone(), NodeId(0), through));
+            }
+        } else {
+            self.search_home(&located, &known, &mut best).await?;
+            for (through, mount) in mounts.iter().enumerate() {
+                let is_meant =
+                    mount.path.is_within(scope) && mount.permissions.has(Permissions::READ);
+                if !is_meant {
+                    continue;
+                }
+                let shown = (&mount.path, known.seen_through(mount));
+                best.add(fitting(
+                    &query.condition,
+                    shown,
+                    (mount.node.clone(), through),
+                ));
+                if mount.node.is_folder() {
+                    unsearched.push((mount.node.id, mount.path.clone(), NodeId(0), through));
+                }
+            }
+        }
+        self.search_folders(unsearched, (&known, &mounts), &mut best)
+            .await?;
+        best.cut();
+        let results = best.fitting.into_iter().skip(query.offset).collect();
+        self.describe(caller, &mounts, results, wants).await
+    }
+
+    /// Searches the caller's home.
+    async fn search_home(
+        &self,
+        located: &Located,
+        known: &Known,
+        best: &mut Best<'_>,
+    ) -> FilesResult<()> {
+        let scope = &located.asked;
+        let (condition, known) = (best.query.condition.clone(), known.clone());
         let test = Test(Arc::new(move |node| condition.holds(node, &known)));
-        let keep = query.offset.saturating_add(query.limit).min(FOUND_MAX);
-        let mut best: Vec<Found> = Vec::new();
         let mut after = 0;
-        let mut scanned = 0;
-        loop {
+        while best.scanned < self.settings.search_nodes_max {
             let scan = ScanSpace {
-                space,
+                space: located.root.space,
                 after,
                 test: test.clone(),
                 scope: scope.clone(),
             };
             let page = self.metadata.read(scan).await.map_err(at(scope))?;
-            best.extend(page.found);
-            scanned += SCANNED_PAGE;
-            let is_last = page.next.is_none() || scanned >= self.settings.search_nodes_max;
-            if is_last || best.len() > 2 * keep + SCANNED_PAGE {
-                // A node that changed during the search was found twice; the later state counts.
-                best.sort_by_key(|(_, node)| (node.id, -node.seq));
-                best.dedup_by_key(|(_, node)| node.id);
-                best.sort_by(|a, b| compare(&query.order, a, b));
-                best.truncate(keep);
-            }
+            best.add(
+                page.found
+                    .into_iter()
+                    .map(|(path, node)| (path, node, None)),
+            );
+            best.scanned += SCANNED_PAGE;
             match page.next {
-                Some(next) if !is_last => after = next,
-                Some(_) | None => break,
+                Some(next) => after = next,
+                None => break,
             }
         }
-        let results: Vec<Found> = best.into_iter().skip(query.offset).collect();
-        self.describe(scope, results, wants).await
+        Ok(())
+    }
+
+    /// Searches folders that were given, with everything below; the deepest first, so that few wait.
+    async fn search_folders(
+        &self,
+        mut unsearched: Vec<Unsearched>,
+        (known, mounts): (&Known, &[Mount]),
+        best: &mut Best<'_>,
+    ) -> FilesResult<()> {
+        while !unsearched.is_empty() && best.scanned < self.settings.search_nodes_max {
+            let rest = unsearched.len().saturating_sub(SCANNED_FOLDERS);
+            let now = unsearched.split_off(rest);
+            let scan = ScanFolders {
+                folders: now.iter().map(|(id, _, after, _)| (*id, *after)).collect(),
+            };
+            let scope = &best.query.scope;
+            let pages = self.metadata.read(scan).await.map_err(at(scope))?;
+            for ((folder, path, _, through), children) in now.into_iter().zip(pages) {
+                let Some(mount) = mounts.get(through) else {
+                    continue;
+                };
+                best.scanned += children.len();
+                if let Some(last) = children.last()
+                    && children.len() >= SCANNED_CHILDREN
+                {
+                    unsearched.push((folder, path.clone(), last.id, through));
+                }
+                for child in children {
+                    let name = NodeName::parse(&child.name).ok();
+                    let Some(shown) = name.and_then(|name| path.child(name).ok()) else {
+                        continue;
+                    };
+                    if child.is_folder() {
+                        unsearched.push((child.id, shown.clone(), NodeId(0), through));
+                    }
+                    let seen = (&shown, known.seen_through(mount));
+                    best.add(fitting(&best.query.condition, seen, (child, through)));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn describe(
         &self,
-        scope: &NodePath,
-        found: Vec<Found>,
+        caller: &Caller,
+        mounts: &[Mount],
+        fitting: Vec<Fitting>,
         wants: ListingWants,
-    ) -> FilesResult<Vec<(NodePath, Entry)>> {
-        let mut described = Vec::with_capacity(found.len());
-        for part in found.chunks(DESCRIBED) {
-            let nodes = part.iter().map(|(_, node)| node.clone()).collect();
+    ) -> FilesResult<Vec<Found>> {
+        let mut described = Vec::with_capacity(fitting.len());
+        for part in fitting.chunks(DESCRIBED) {
+            let nodes = part.iter().map(|(_, node, _)| node.clone()).collect();
             let describe = DescribeNodes { nodes, wants };
-            let entries = self.metadata.read(describe).await.map_err(at(scope))?;
-            let paths = part.iter().map(|(path, _)| path.clone());
-            described.extend(paths.zip(entries));
+            let entries = self.metadata.read(describe).await;
+            let entries = entries.map_err(at(&NodePath::root()))?;
+            for ((path, _, through), entry) in part.iter().zip(entries) {
+                let mount = through.and_then(|through| mounts.get(through));
+                described.push(shown_through(caller, mount, path.clone(), entry));
+            }
         }
         Ok(described)
     }
 
-    /// Finds the next of the caller's nodes with these marks: favourites, or those with all these tags.
+    /// Finds the next of the nodes with these marks that the caller can see: favourites, or those with all these tags.
     pub async fn find_marked(
         &self,
         caller: &Caller,
         (favorites, tags): (bool, &[i64]),
         after: NodeId,
         wants: ListingWants,
-    ) -> FilesResult<MarkedPage> {
+    ) -> FilesResult<FoundPage> {
         let root = NodePath::root();
+        let space = Self::home_of(caller)?.root.space;
+        let mounts = self.mounts(caller).await.map_err(at(&root))?;
+        let mut by_top: HashMap<NodeId, &Mount> = HashMap::new();
+        for mount in mounts
+            .iter()
+            .filter(|mount| mount.permissions.has(Permissions::READ))
+        {
+            by_top.insert(mount.node.id, mount);
+        }
         let find = FindMarked {
-            space: Self::home_of(caller)?.root.space,
+            space,
+            tops: by_top.keys().copied().collect(),
             favorite_of: favorites.then_some(caller.user),
             tags: tags.to_vec(),
             after,
             wants,
         };
-        self.metadata.read(find).await.map_err(at(&root))
+        let page = self.metadata.read(find).await.map_err(at(&root))?;
+        let mut found = Vec::with_capacity(page.found.len());
+        for (top, path, entry) in page.found {
+            let mount = top.and_then(|top| by_top.get(&top).copied());
+            let path = mount.map_or_else(|| path.clone(), |mount| joined(&mount.path, &path));
+            found.push(shown_through(caller, mount, path, entry));
+        }
+        Ok(FoundPage {
+            found,
+            next: page.next,
+        })
     }
 
-    /// Lists the tags of the caller's space, or those of one node of it.
+    /// Lists the tags of the caller's home and of their groups' spaces, or those of one node that they can see.
     pub async fn tags(&self, caller: &Caller, node: Option<NodeId>) -> FilesResult<Vec<Tag>> {
         let root = NodePath::root();
-        let space = Self::home_of(caller)?.root.space;
-        let list = ListTags { space, node };
-        self.metadata.read(list).await.map_err(at(&root))
+        let home = Self::home_of(caller)?.root.space;
+        if let Some(node) = node {
+            let located = self.locate_node(caller, node).await?;
+            if !located.rights.may(Permissions::READ) {
+                return Err(FilesError::NotFound { path: root });
+            }
+            let list = ListTags {
+                space: located.root.space,
+                node: Some(node),
+            };
+            return self.metadata.read(list).await.map_err(at(&root));
+        }
+        let mounts = self.mounts(caller).await.map_err(at(&root))?;
+        // Who sees all of a space may know all of its tags.
+        let whole = mounts.iter().filter(|mount| mount.node.parent.is_none());
+        let spaces = whole.map(|mount| mount.node.space);
+        let mut tags = Vec::new();
+        for space in [home].into_iter().chain(spaces) {
+            let list = ListTags { space, node: None };
+            tags.extend(self.metadata.read(list).await.map_err(at(&root))?);
+        }
+        Ok(tags)
     }
 
     /// Makes a tag, or gives one another name; returns its number.
@@ -352,8 +587,13 @@ impl Files {
         on: bool,
     ) -> FilesResult<bool> {
         let root = NodePath::root();
+        Self::require_home(caller)?;
+        let located = self.locate_node(caller, node).await?;
+        if !located.rights.may(Permissions::UPDATE) {
+            return Err(FilesError::NotPermitted { path: root });
+        }
         let operation = TagNode {
-            space: self.changeable_home(caller)?.0.root.space,
+            space: located.root.space,
             node,
             tag,
             on,

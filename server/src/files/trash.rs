@@ -12,6 +12,7 @@ use crate::files::error::at;
 use crate::files::precondition::Precondition;
 use crate::identity::Caller;
 use crate::store::metadata::browse::ListChildren;
+use crate::store::metadata::browse::PAGE_NODES;
 use crate::store::metadata::contents::FindContentById;
 use crate::store::metadata::deleted::FindDeletedFile;
 use crate::store::metadata::records::Entry;
@@ -127,6 +128,7 @@ impl Files {
             folder: folder.id,
             path: NodePath::root(),
             after,
+            max: PAGE_NODES,
             wants: ListingWants::default(),
             deep_locks: Vec::new(),
             now: self.clock.now(),

@@ -31,7 +31,13 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_page_are_its() {
-        for ours in ["/", "/files", "/files/A%20b/c", "/search?q=plan", "/admin/users"] {
+        for ours in [
+            "/",
+            "/files",
+            "/files/A%20b/c",
+            "/search?q=plan",
+            "/admin/users",
+        ] {
             assert!(is_place(ours), "{ours}");
         }
         for other in [

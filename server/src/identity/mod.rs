@@ -114,9 +114,6 @@ pub enum Scope {
     Link(Arc<OpenedLink>),
 }
 
-/// The account of whoever comes by a link.
-pub const NOBODY: UserId = UserId(0);
-
 impl Caller {
     /// Makes the caller that an account is, when it comes with its password.
     pub fn of_account(account: &Account) -> Self {
@@ -137,7 +134,8 @@ impl Caller {
         // No account has a slash in its name.
         let name: Arc<str> = format!("link/{}", link.share.id.0).into();
         Self {
-            user: NOBODY,
+            // No account's number, and another one for each link: what visitors hold is counted by link.
+            user: UserId(-link.share.id.0),
             display_name: Arc::clone(&name),
             name,
             home: link.share.node.space,

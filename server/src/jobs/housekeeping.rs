@@ -28,6 +28,7 @@ use crate::store::metadata::history::ThinHistory;
 use crate::store::metadata::history::WriteSetting;
 use crate::store::metadata::parts::SweepParts;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::sharing_news::SweepNews;
 
 const DAY_SECONDS: i64 = 86_400;
 /// Until when history was thinned, in nanoseconds: the name of the setting.
@@ -92,6 +93,7 @@ impl Housekeeping {
         self.relieve_pressure().await?;
         self.drop_tombs().await?;
         self.sweep_parts().await?;
+        self.metadata.write_in_background(SweepNews).await?;
         self.end_locks().await
     }
 

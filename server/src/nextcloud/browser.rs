@@ -15,13 +15,13 @@ use crate::http::body::empty;
 use crate::http::escape::escaped;
 use crate::http::language::Language;
 use crate::http::page::Page;
+use crate::http::query::Query;
 use crate::http::session::Cookie;
 use crate::http::session::signed_in;
 use crate::identity::Caller;
 use crate::identity::error::AdminError;
 use crate::identity::error::IdentityError;
 use crate::nextcloud::Nextcloud;
-use crate::http::query::Query;
 
 /// What pages look at.
 pub(super) struct Browser<'a> {

@@ -12,14 +12,15 @@ use crate::files::Timestamp;
 use crate::files::error::FilesError;
 use crate::files::precondition::Precondition;
 use crate::files::search::Condition;
+use crate::files::search::Found;
 use crate::files::search::OrderKey;
 use crate::files::search::Pattern;
 use crate::files::search::Query as Search;
+use crate::http::query::Query;
 use crate::identity::Caller;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::http::query::Query;
 
 /// The longest text that is searched for, in characters.
 const TERM_CHARACTERS_MAX: usize = 200;
@@ -101,7 +102,7 @@ impl Nextcloud {
             .await?;
         let entries: Vec<Value> = found
             .iter()
-            .map(|(path, entry)| {
+            .map(|Found { path, entry, .. }| {
                 let folder = path.parent().unwrap_or_default();
                 json!({
                     "thumbnailUrl": "",

@@ -44,6 +44,7 @@ use crate::http::body::empty;
 use crate::http::body::full;
 use crate::http::body::refuse_while_sending;
 use crate::http::language::Language;
+use crate::http::query::Query;
 use crate::http::visit::Answered;
 use crate::http::visit::Visit;
 use crate::identity::Caller;
@@ -55,7 +56,6 @@ use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::Dialect;
 use crate::nextcloud::ocs::OcsError;
 use crate::nextcloud::push::Push;
-use crate::http::query::Query;
 use crate::previews::Previews;
 use crate::sharing::Sharing;
 

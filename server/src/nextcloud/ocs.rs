@@ -18,9 +18,9 @@ use crate::http::body::full;
 use crate::http::compress::may_compress;
 use crate::http::escape::push_escaped;
 use crate::http::language::Language;
+use crate::http::query::Query;
 use crate::identity::error::AdminError;
 use crate::identity::error::IdentityError;
-use crate::http::query::Query;
 
 const NO_STORE: &str = "no-cache, no-store, must-revalidate";
 /// When to come back after a failure that passes, in seconds.

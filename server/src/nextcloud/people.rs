@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::query::Query;
 use crate::identity::Account;
 use crate::identity::AccountState;
 use crate::identity::Caller;
@@ -10,7 +11,6 @@ use crate::identity::Quota;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::http::query::Query;
 
 /// What means "no limit" where bytes are expected.
 const UNLIMITED: i64 = -3;

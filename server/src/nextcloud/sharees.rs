@@ -7,6 +7,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::query::Query;
 use crate::identity::Caller;
 use crate::identity::directory::DirectoryQuestion;
 use crate::identity::directory::FoundNames;
@@ -16,7 +17,6 @@ use crate::nextcloud::Nextcloud;
 use crate::nextcloud::OcsRequest;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::http::query::Query;
 
 /// What clients call a person that something is shared with.
 const PERSON: i64 = 0;

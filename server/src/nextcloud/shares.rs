@@ -15,12 +15,12 @@ use crate::files::NodeId;
 use crate::files::NodeKind;
 use crate::files::Permissions;
 use crate::http::download::content_type_of;
+use crate::http::query::Query;
 use crate::identity::Caller;
 use crate::identity::secret::Secret;
 use crate::nextcloud::Nextcloud;
 use crate::nextcloud::ocs::Data;
 use crate::nextcloud::ocs::OcsError;
-use crate::http::query::Query;
 use crate::sharing::Changes;
 use crate::sharing::NewShare;
 use crate::sharing::Receiver;
@@ -126,11 +126,11 @@ impl Nextcloud {
             None => None,
         };
         let mut shares = if says_yes("shared_with_me") {
-            let mut all = self.sharing.list(caller, Selected::ToMe).await?;
-            if let Some(node) = &node {
-                all.retain(|share| share.node.id == node.id);
-            }
-            all
+            let selected = match &node {
+                Some(node) => Selected::ToMeOf(node.id),
+                None => Selected::ToMe,
+            };
+            self.sharing.list(caller, selected).await?
         } else {
             let selected = match &node {
                 None => Selected::Mine,

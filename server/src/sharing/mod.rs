@@ -9,6 +9,7 @@
 //! * Nobody gives more than they have, at any time.
 //! * A link that ended, was revoked or never was is the same to whoever asks.
 
+pub mod audience;
 mod error;
 mod links;
 mod shares;

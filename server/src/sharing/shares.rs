@@ -111,6 +111,8 @@ pub enum Selected {
     Below(NodeId),
     /// All that the caller was given.
     ToMe,
+    /// Those of a node that the caller was given.
+    ToMeOf(NodeId),
 }
 
 /// Which links an administrator looks for.
@@ -288,10 +290,11 @@ impl Sharing {
             Selected::OfNode { node, .. } => Which::Of(node),
             Selected::Below(folder) => Which::Below(folder),
             Selected::ToMe => Which::To(caller.user),
+            Selected::ToMeOf(node) => Which::ToOf(caller.user, node),
         };
         let mut found = self.read(which).await?;
         match selected {
-            Selected::Mine | Selected::ToMe => {}
+            Selected::Mine | Selected::ToMe | Selected::ToMeOf(_) => {}
             Selected::OfNode {
                 node,
                 of_others: true,

@@ -1,8 +1,10 @@
 //! What a link leads to: a file to download, or a folder to look through.
 
+use http::HeaderMap;
 use http::Method;
 use http::Response;
 use http::StatusCode;
+use http::header;
 use nuage_shared::node_path::NodePath;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
@@ -168,10 +170,14 @@ impl Web {
         match self.files.download(caller, &path).await {
             Ok(file) => {
                 let is_head = guest.parts.method == Method::HEAD;
-                if let Some(link) = link_of(caller).filter(|_| !is_head) {
+                let is_one = !is_head && begins(&guest.parts.headers);
+                let response = download::respond(&guest.parts.headers, is_head, file);
+                if let (Some(link), true) =
+                    (link_of(caller), is_one && response.status().is_success())
+                {
                     self.sharing.note_use(link, 1);
                 }
-                download::respond(&guest.parts.headers, is_head, file)
+                response
             }
             Err(FilesError::IsAFolder { .. }) => self.download_folder(guest, caller, path).await,
             Err(error) => self.fail(guest, &error),
@@ -255,6 +261,17 @@ impl Web {
             _ => self.missing(guest),
         }
     }
+}
+
+/// Returns whether a request asks for the beginning of a file: who reads it in pieces reads it once.
+fn begins(headers: &HeaderMap) -> bool {
+    let range = headers.get(header::RANGE).map(|range| range.to_str());
+    let Some(Ok(range)) = range else {
+        return true;
+    };
+    let ranges = range.trim().strip_prefix("bytes=").unwrap_or("0-");
+    let mut firsts = ranges.split(',').map(|range| range.split('-').next());
+    firsts.any(|first| first.is_some_and(|first| first.trim().parse() == Ok(0_u64)))
 }
 
 /// Returns where a path of a link is shown, or downloaded.

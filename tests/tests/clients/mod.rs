@@ -9,5 +9,6 @@ mod davfs;
 mod desktops;
 mod habits;
 mod litmus;
+mod observed;
 mod rclone;
 mod sync;

@@ -13,6 +13,7 @@ use nuage_tests::command::has;
 use nuage_tests::command::not_tested;
 use nuage_tests::command::run;
 use nuage_tests::data::bytes;
+use nuage_tests::shape::Shape;
 use nuage_tests::wait::pause;
 use nuage_tests::wait::wait_until;
 
@@ -53,7 +54,7 @@ fn tree(folder: &Path) {
         fs::write(path, bytes(number as u64, number * 40_000)).unwrap();
     }
     fs::write(folder.join("large"), bytes(99, 12_000_000)).unwrap();
-    for number in 0..100 {
+    for number in 0..40 {
         fs::write(folder.join(format!("many/{number}")), bytes(number, 2_000)).unwrap();
     }
 }
@@ -65,16 +66,22 @@ fn copy_check_and_sync_agree_with_the_disk() {
     }
     let server = TestServer::start();
     let alice = server.user("alice");
-    for (vendor, user) in [
-        ("other", alice.clone()),
+    let vendors = [
         ("nextcloud", alice.at_remote_php()),
         ("owncloud", alice.at_remote_php()),
-    ] {
+        ("other", alice.clone()),
+    ];
+    // How they differ is a matter of requests, which no store sees.
+    let vendors = match Shape::of_this_run() {
+        Shape::Embedded => &vendors[..],
+        Shape::Scaled => &vendors[..1],
+    };
+    for (vendor, user) in vendors {
         let local = server.data.scratch(&format!("local-{vendor}"));
         tree(&local);
         let remote = format!("nuage:{vendor}");
         let ask = |words: &[&str]| -> Ran {
-            let mut program = rclone(&server, &user, vendor);
+            let mut program = rclone(&server, user, vendor);
             run(
                 program
                     .args(words)
@@ -99,7 +106,7 @@ fn copy_check_and_sync_agree_with_the_disk() {
         let diff = run(Command::new("diff").arg("-r").arg(&local).arg(&back), "");
         assert_eq!(diff.code, 0, "{}", diff.output());
         // Modification times travel where the vendor knows how.
-        if vendor != "other" {
+        if *vendor != "other" {
             let nothing = ask(&["copy", "-v", "--stats", "0", &local_text, &remote]);
             nothing.ok();
             assert!(

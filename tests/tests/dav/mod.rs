@@ -7,6 +7,7 @@ mod etags;
 mod history;
 mod listing;
 mod locks;
+mod pieces;
 mod properties;
 mod put;
 mod quota;

@@ -11,7 +11,7 @@ mod pages;
 mod people;
 mod previews;
 mod properties;
-mod push;
+pub(crate) mod push;
 mod search;
 mod sharees;
 mod sign_in;

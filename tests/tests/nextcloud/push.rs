@@ -14,17 +14,17 @@ use tungstenite::WebSocket;
 use crate::servers::servers;
 
 /// How long a listener may wait for news of this server's own changes.
-const SOON: Duration = Duration::from_secs(3);
+pub(crate) const SOON: Duration = Duration::from_secs(3);
 
 /// A client that listens.
-struct Listener {
+pub(crate) struct Listener {
     socket: WebSocket<TcpStream>,
 }
 
 impl Listener {
     /// Opens the channel and says these two things.
     #[track_caller]
-    fn open(server: &TestServer, first: &str, second: &str) -> Self {
+    pub(crate) fn open(server: &TestServer, first: &str, second: &str) -> Self {
         let stream = TcpStream::connect(server.address()).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -38,14 +38,14 @@ impl Listener {
 
     /// Opens the channel as a user and waits until it listens.
     #[track_caller]
-    fn of(server: &TestServer, user: &User) -> Self {
+    pub(crate) fn of(server: &TestServer, user: &User) -> Self {
         let mut listener = Self::open(server, &user.name, &user.secret);
         assert_eq!(listener.next().as_deref(), Some("authenticated"));
         listener
     }
 
     /// Returns the next text; `None`: the channel was closed.
-    fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => return Some(text.to_string()),
@@ -57,15 +57,28 @@ impl Listener {
 
     /// Waits for news and returns how long it took.
     #[track_caller]
-    fn news(&mut self) -> Duration {
+    pub(crate) fn news(&mut self) -> Duration {
         let begun = Instant::now();
         assert_eq!(self.next().as_deref(), Some("notify_file"));
         begun.elapsed()
     }
 
+    /// Hears what is still under way, until nothing comes any more.
+    pub(crate) fn settle(&mut self) {
+        let stream = self.socket.get_ref();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(1_800)))
+            .unwrap();
+        while self.next().is_some() {}
+        let stream = self.socket.get_ref();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+    }
+
     /// Fails the test when there is news within a while.
     #[track_caller]
-    fn silence(&mut self, lasts: Duration) {
+    pub(crate) fn silence(&mut self, lasts: Duration) {
         self.socket.get_ref().set_read_timeout(Some(lasts)).unwrap();
         let heard = self.socket.read();
         assert!(

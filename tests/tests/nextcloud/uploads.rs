@@ -680,14 +680,16 @@ fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
         let finish = parts.finish("/big").header("OC-Total-Length", &total);
         finish.send().expect_any(&[201, 204]);
     };
-    // What every later upload uses again is not this one's: threads, compressors, caches.
+    // What every later upload uses again is not this one's: threads, compressors, caches, and what the allocator keeps for
+    // each thread of what others have freed. That is some 15 MiB, which come with the first hundreds of
+    // megabytes, whether in parts or not; so the least of some tries counts.
     transfer(4 << 20);
     let mut tried = Vec::new();
     for _ in 0..5 {
         let before = server.restart_memory_peak();
         transfer(PART);
         tried.push(server.memory_peak_bytes().saturating_sub(before) >> 10);
-        if tried.last().is_some_and(|added| *added <= 24 << 10) {
+        if tried.last().is_some_and(|added| *added <= 16 << 10) {
             break;
         }
     }
@@ -696,7 +698,7 @@ fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
         "{} MiB of new bytes in {PARTS} parts: {tried:?} KiB of memory",
         (PARTS * PART) >> 20
     ));
-    assert!(least <= 24 << 10, "{least} KiB");
+    assert!(least <= 16 << 10, "{least} KiB");
 }
 
 #[test]

@@ -1,9 +1,15 @@
 //! Does everybody see what they were given, do with it what they may, and nothing else?
 
+mod attacks;
+mod details;
+mod found;
 mod groups;
+mod heard;
 mod internal;
 mod links;
 mod spaces;
+mod table;
+mod who;
 
 use nuage_tests::User;
 use nuage_tests::http::Answer;
@@ -68,7 +74,7 @@ pub(crate) fn give(from: &User, path: &str, to: &User, permissions: u8) -> Strin
 
 /// Shares a path with a group and returns the share's number.
 #[track_caller]
-fn give_group(from: &User, path: &str, group: &str, permissions: u8) -> String {
+pub(crate) fn give_group(from: &User, path: &str, group: &str, permissions: u8) -> String {
     let form = [
         ("path", path),
         ("shareType", "1"),

@@ -33,6 +33,8 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -474,10 +476,11 @@ impl Operation for ListAccounts {
     }
 }
 
-/// Finds accounts that are not deleted by a part of their folded name, in its order.
+/// Finds accounts that are not deleted by a part of their folded name, their shown name or address, in the order
+/// of the first.
 #[derive(Debug, Clone)]
 pub struct SearchAccounts {
-    /// What the folded name holds; may be empty.
+    /// What one of them holds, in lower case; may be empty.
     pub text: String,
     /// How many to leave out at the beginning.
     pub offset: i64,
@@ -498,7 +501,8 @@ impl Operation for SearchAccounts {
         }
         pattern.push('%');
         let sql = select_account!(
-            "WHERE a.state < 2 AND a.fold LIKE $1 ESCAPE '!' ORDER BY a.fold LIMIT $2 OFFSET $3"
+            "WHERE a.state < 2 AND (a.fold LIKE $1 ESCAPE '!' OR lower(a.display_name) LIKE $1 ESCAPE '!' \
+             OR lower(a.email) LIKE $1 ESCAPE '!') ORDER BY a.fold LIMIT $2 OFFSET $3"
         );
         let page = [
             pattern.as_str().into(),
@@ -625,7 +629,8 @@ impl Operation for SetDisabled {
             keep_names(tx, &account).await?;
         }
         sessions::end_all(tx, self.id).await?;
-        mark_changed(tx, self.id, self.now).await
+        mark_changed(tx, self.id, self.now).await?;
+        sharing_news::tell(tx, Touched::Person(self.id)).await
     }
 }
 
@@ -688,8 +693,14 @@ impl Operation for DeleteAccount {
         .await?;
         tx.perform("DELETE FROM lock WHERE owner_id = $1", &[self.id.0.into()])
             .await?;
-        Ok(())
+        tell_of_account(tx, &account).await
     }
+}
+
+/// Tells whoever listens that what somebody gave, or what is in their home, is gone or back.
+async fn tell_of_account<T: Tx>(tx: &mut T, account: &Account) -> StoreResult<()> {
+    sharing_news::tell(tx, Touched::Person(account.id)).await?;
+    sharing_news::tell(tx, Touched::Space(account.home)).await
 }
 
 /// Takes a space out of everybody's reach and ends its locks.
@@ -746,6 +757,7 @@ impl Operation for RestoreAccount {
             &[account.home.0.into()],
         )
         .await?;
+        tell_of_account(tx, &account).await?;
         find_by_id(tx, account.id)
             .await?
             .ok_or_else(|| Refusal::NotFound.into())
@@ -868,6 +880,13 @@ impl Operation for FinishPurge {
         ] {
             tx.perform(statement, due).await?;
         }
+        // What they were uploading to elsewhere is over; the sweep takes its parts.
+        tx.perform(
+            "UPDATE upload SET until = $1 WHERE account_id IN (SELECT id FROM account \
+             WHERE home_space = $2 AND state = 2 AND purge_at <= $1)",
+            &[self.now.0.into(), self.space.0.into()],
+        )
+        .await?;
         // A server of the release before leaves words behind.
         tx.perform(
             "DELETE FROM name_word WHERE kind = 0 AND holder_id IN (SELECT id FROM account \

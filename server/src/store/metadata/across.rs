@@ -20,6 +20,7 @@ use crate::store::metadata::nodes::charge;
 use crate::store::metadata::nodes::more_seqs;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::touch_above;
+use crate::store::metadata::sharing_news::tell_if_any_went;
 use crate::store::metadata::tree::Ends;
 use crate::store::metadata::tree::files_of;
 use crate::store::metadata::tree::put_into_trash;
@@ -52,7 +53,7 @@ pub(crate) async fn move_across<T: Tx>(
     carry_contents(tx, (change.space, change.now)).await?;
     let first_seq = more_seqs(tx, change.space, count).await?;
     let last_seq = first_seq + count - 1;
-    renumber(tx, change, (first_seq, last_seq)).await?;
+    renumber(tx, (change, node.id.0), (first_seq, last_seq)).await?;
     tx.perform(
         "UPDATE node SET parent_id = $1, name = $2, fold = $3 WHERE id = $4",
         &[
@@ -72,7 +73,8 @@ pub(crate) async fn move_across<T: Tx>(
     charge(tx, source.space, gone, size).await?;
     let come = Growth { bytes: size, files };
     touch_above(tx, above, last_seq, come).await?;
-    charge(tx, change.space, come, 0).await
+    charge(tx, change.space, come, 0).await?;
+    tell_if_any_went(tx, (change.space, node.id.0)).await
 }
 
 /// Keeps the state of every gathered node in the space that it leaves.
@@ -91,7 +93,7 @@ async fn keep_as_history<T: Tx>(tx: &mut T, source: &Change, to_seq: i64) -> Sto
 /// belong to the space that is left.
 async fn renumber<T: Tx>(
     tx: &mut T,
-    change: &Change,
+    (change, top): (&Change, i64),
     (first_seq, last_seq): (i64, i64),
 ) -> StoreResult<()> {
     tx.perform(
@@ -111,8 +113,8 @@ async fn renumber<T: Tx>(
     )
     .await?;
     tx.perform(
-        "UPDATE share SET space_id = $1 WHERE node_id IN (SELECT old_id FROM copied)",
-        &[change.space.0.into()],
+        "UPDATE share SET space_id = $1, went_with = $2 WHERE node_id IN (SELECT old_id FROM copied)",
+        &[change.space.0.into(), top.into()],
     )
     .await
 }

@@ -140,6 +140,7 @@ impl Operation for OpenListing {
             folder: node.id,
             path: self.path.clone(),
             after: NodeId(0),
+            max: PAGE_NODES,
             wants: self.wants,
             deep_locks: Vec::new(),
             now: self.now,
@@ -295,6 +296,8 @@ pub struct ListChildren {
     pub path: NodePath,
     /// The last child of the page before; 0 to begin.
     pub after: NodeId,
+    /// How many to list, at most [`PAGE_NODES`].
+    pub max: usize,
     /// What to bring.
     pub wants: ListingWants,
     /// Locks that cover every child.
@@ -332,7 +335,7 @@ impl ListChildren {
         let page = [
             self.folder.0.into(),
             self.after.0.into(),
-            signed(PAGE_NODES as u64).into(),
+            signed(self.max as u64).into(),
         ];
         Ok(AskedPage {
             details: AskedDetails::of_page(tx, &page, self.wants).await?,
@@ -351,7 +354,7 @@ impl ListChildren {
                         &[
                             self.folder.0.into(),
                             self.after.0.into(),
-                            signed(PAGE_NODES as u64).into(),
+                            signed(self.max as u64).into(),
                             person.0.into(),
                         ],
                         |row| row.int(0),
@@ -368,7 +371,7 @@ impl ListChildren {
                     &[
                         self.folder.0.into(),
                         self.after.0.into(),
-                        signed(PAGE_NODES as u64).into(),
+                        signed(self.max as u64).into(),
                     ],
                     |row| Ok((row.int(0)?, row.text(1)?)),
                 )
@@ -412,7 +415,7 @@ impl ListChildren {
         let params = [
             self.folder.0.into(),
             self.after.0.into(),
-            signed(PAGE_NODES as u64).into(),
+            signed(self.max as u64).into(),
         ];
         if !self.wants.checksums {
             return tx
@@ -449,7 +452,7 @@ impl ListChildren {
             &[
                 self.folder.0.into(),
                 self.after.0.into(),
-                signed(PAGE_NODES as u64).into(),
+                signed(self.max as u64).into(),
             ],
             |row| {
                 let property = Property {
@@ -505,6 +508,51 @@ impl ListChildren {
              WHERE l.space_id = $1 AND l.until > $2 AND n.parent_id = $3",
             &[self.space.0.into(), self.now.0.into(), self.folder.0.into()],
             read_lock,
+        )
+        .await
+    }
+}
+
+/// Counts the children of a folder.
+#[derive(Debug)]
+pub struct CountChildren {
+    /// The folder.
+    pub folder: NodeId,
+}
+
+impl Operation for CountChildren {
+    type Output = u64;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
+        let count = tx
+            .row(
+                "SELECT count(*) FROM node WHERE parent_id = $1",
+                &[self.folder.0.into()],
+                |row| row.int(0),
+            )
+            .await?;
+        Ok(unsigned(count.unwrap_or_default()))
+    }
+}
+
+/// Finds the child behind which a listing goes on that leaves out the first ones.
+#[derive(Debug)]
+pub struct FindChildAt {
+    /// The folder.
+    pub folder: NodeId,
+    /// The child's place in the order of listings, from 0.
+    pub index: u64,
+}
+
+impl Operation for FindChildAt {
+    /// `None`: there are fewer.
+    type Output = Option<NodeId>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Option<NodeId>> {
+        tx.row(
+            "SELECT id FROM node WHERE parent_id = $1 ORDER BY id LIMIT 1 OFFSET $2",
+            &[self.folder.0.into(), signed(self.index).into()],
+            |row| Ok(NodeId(row.int(0)?)),
         )
         .await
     }

@@ -25,6 +25,7 @@ use crate::store::metadata::accounts::hand_over::Receiver;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::OpenListing;
+use crate::store::metadata::browse::PAGE_NODES;
 use crate::store::metadata::check::CheckSpace;
 use crate::store::metadata::check::RepairSums;
 use crate::store::metadata::contents::OpenFile;
@@ -80,6 +81,8 @@ mod mail;
 mod parts;
 #[path = "conformance/past.rs"]
 mod past;
+#[path = "conformance/receiving.rs"]
+mod receiving;
 #[path = "conformance/sharing.rs"]
 mod sharing;
 
@@ -304,6 +307,7 @@ impl Fixture {
             folder: self.find(at).await.unwrap().id,
             path: path(at),
             after: NodeId(0),
+            max: PAGE_NODES,
             wants: ListingWants::default(),
             deep_locks: Vec::new(),
             now: self.change(0).now,

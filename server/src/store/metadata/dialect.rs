@@ -50,6 +50,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         text: include_str!("../../../migrations/0005_mail.sql"),
         oldest: 1,
     },
+    Migration {
+        text: include_str!("../../../migrations/0007_mounts.sql"),
+        oldest: 1,
+    },
 ];
 
 /// Returns the oldest version whose program can work on a database of this program's version.

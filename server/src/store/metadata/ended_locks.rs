@@ -79,6 +79,9 @@ impl Operation for EndLocks {
             let delete = "DELETE FROM lock WHERE token = $1";
             tx.perform(delete, &[token.as_str().into()]).await?;
         }
+        for (_, node) in &ended {
+            show_on_file(tx, *node, seq.unwrap_or_default()).await?;
+        }
         for folder in above {
             let params = [seq.unwrap_or_default().into(), folder.into()];
             tx.perform("UPDATE node SET tree_seq = $1 WHERE id = $2", &params)
@@ -86,6 +89,15 @@ impl Operation for EndLocks {
         }
         Ok(i64::try_from(ended.len()).unwrap_or(SLICE_LOCKS))
     }
+}
+
+/// Notes at a file that its lock changed: whoever was given the file alone is not shown a folder above it.
+pub(crate) async fn show_on_file<T: Tx>(tx: &mut T, node: i64, seq: i64) -> StoreResult<()> {
+    tx.perform(
+        "UPDATE node SET tree_seq = $1 WHERE id = $2 AND kind = 1",
+        &[seq.into(), node.into()],
+    )
+    .await
 }
 
 /// Adds the folders above a node, up to the first that is known already.

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::ended_locks::show_on_file;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::history::lock_space_row;
@@ -626,6 +627,9 @@ async fn insert<T: Tx>(
 
 /// Gives the folders above a node new ETags, so that clients see that its lock changed.
 async fn show_above<T: Tx>(tx: &mut T, found: &Walk, seq: i64) -> StoreResult<()> {
+    if let Some(node) = found.target().filter(|node| !node.is_folder()) {
+        show_on_file(tx, node.id.0, seq).await?;
+    }
     match found.above() {
         Ok(above) => touch_above(tx, above, seq, Growth::default()).await,
         // The root has nothing above.

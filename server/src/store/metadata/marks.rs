@@ -13,8 +13,9 @@ use crate::store::metadata::locks::check_precondition;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::nodes::node_by_id;
 use crate::store::metadata::nodes::path_of;
-use crate::store::metadata::nodes::paths_of;
+use crate::store::metadata::nodes::places_below;
 use crate::store::metadata::nodes::read_node;
+use crate::store::metadata::nodes::root_of;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::precondition::Precondition;
 use crate::store::metadata::records::Entry;
@@ -274,11 +275,13 @@ impl Operation for TagNode {
     }
 }
 
-/// Finds the next nodes of a space that a person marked as favourites, or that have tags.
+/// Finds the next nodes that a person marked as favourites, or that have tags, among those that they can see.
 #[derive(Debug)]
 pub struct FindMarked {
-    /// The space.
+    /// Their home.
     pub space: SpaceId,
+    /// What else they see, with everything below.
+    pub tops: Vec<NodeId>,
     /// Favourites of this person alone.
     pub favorite_of: Option<UserId>,
     /// Nodes with every one of these tags.
@@ -292,8 +295,9 @@ pub struct FindMarked {
 /// Nodes that were found, with where they are.
 #[derive(Debug, Default)]
 pub struct MarkedPage {
-    /// Paths and nodes; what lies in the trash is left out.
-    pub found: Vec<(NodePath, Entry)>,
+    /// Nodes, each with the one of the tops that it lies below (`None`: in the home) and the path from there;
+    /// what lies in the trash is left out.
+    pub found: Vec<(Option<NodeId>, NodePath, Entry)>,
     /// Where the next page begins; `None`: this was the last.
     pub next: Option<NodeId>,
 }
@@ -308,41 +312,41 @@ impl Operation for FindMarked {
                 "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
                  n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags \
                  FROM favorite m JOIN node n ON n.id = m.node_id \
-                 WHERE m.account_id = $1 AND m.node_id > $2 AND n.space_id = $3 \
-                 ORDER BY m.node_id LIMIT $4",
+                 WHERE m.account_id = $1 AND m.node_id > $2 ORDER BY m.node_id LIMIT $3",
                 person.0,
             ),
             (None, Some(tag)) => (
                 "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
                  n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags \
                  FROM node_tag m JOIN node n ON n.id = m.node_id \
-                 WHERE m.tag_id = $1 AND m.node_id > $2 AND n.space_id = $3 \
-                 ORDER BY m.node_id LIMIT $4",
+                 WHERE m.tag_id = $1 AND m.node_id > $2 ORDER BY m.node_id LIMIT $3",
                 *tag,
             ),
             (None, None) => return Ok(MarkedPage::default()),
         };
-        let params = [
-            mark.into(),
-            self.after.0.into(),
-            self.space.0.into(),
-            limit.into(),
-        ];
+        let params = [mark.into(), self.after.0.into(), limit.into()];
         let mut nodes = tx.rows(statement, &params, read_node).await?;
         let is_full = nodes.len() >= MARKED_PAGE;
         let next = nodes.last().map(|node| node.id).filter(|_| is_full);
         for tag in &self.tags {
             nodes = with_tag(tx, nodes, *tag).await?;
         }
-        let paths = paths_of(tx, self.space, &nodes).await?;
-        let (paths, nodes): (Vec<_>, Vec<_>) = paths
+        let root = root_of(tx, self.space).await?;
+        let tops = self.tops.iter().copied().chain([root]).collect();
+        let places = places_below(tx, &tops, &nodes).await?;
+        let (places, nodes): (Vec<_>, Vec<_>) = places
             .into_iter()
             .zip(nodes)
-            .filter_map(|(path, node)| Some((path?, node)))
+            .filter_map(|(place, node)| Some((place?, node)))
             .unzip();
         let entries = complete(tx, nodes, self.wants).await?;
+        let found = places.into_iter().zip(entries);
+        let found = found.map(|((top, path), entry)| {
+            let top = Some(top).filter(|top| *top != root);
+            (top, path, entry)
+        });
         Ok(MarkedPage {
-            found: paths.into_iter().zip(entries).collect(),
+            found: found.collect(),
             next,
         })
     }

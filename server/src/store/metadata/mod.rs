@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod across;
+pub mod audience;
 pub mod backup;
 pub mod browse;
 pub mod changes;
@@ -52,6 +53,7 @@ pub mod redirections;
 pub mod search;
 pub mod secret_mark;
 pub mod shares;
+pub(crate) mod sharing_news;
 #[cfg(test)]
 #[path = "sign_in_conformance.rs"]
 mod sign_in_on_postgres;
@@ -183,6 +185,7 @@ impl MetadataStore {
             let outcome = written.await;
             if let Some(sharing) = sharing {
                 sharing.fetch_add(1, Ordering::Release);
+                changes.note_sharing();
             }
             if let (Some(space), true) = (space, outcome.is_ok()) {
                 changes.note(space);

@@ -20,6 +20,7 @@ use crate::store::metadata::accounts::teams::TeamId;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::grants::OF_OWNER;
 use crate::store::metadata::grants::fitting;
 use crate::store::metadata::grants::passed_on_by;
 use crate::store::metadata::grants::permissions_of;
@@ -35,6 +36,8 @@ use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::shares::ShareId;
 use crate::store::metadata::shares::Shown;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
@@ -324,21 +327,23 @@ impl ListMounts {
                 continue;
             }
             let of_giver = if grant.is_owners {
-                Permissions::ALL
+                Permissions::ALL.with_download(true)
             } else {
                 passed_on_by(tx, (grant.sharer, grant.node.id, self.now)).await?
             };
+            let may_download = grant.may_download && of_giver.has(Permissions::DOWNLOAD);
             let permissions = fitting(grant.permissions.and(of_giver), &grant.node);
             if permissions == Permissions::NONE {
                 continue;
             }
+            let may_download = grant.may_download && of_giver.has(Permissions::DOWNLOAD);
             if let Some(same) = place_of
                 .get(&grant.node.id)
                 .and_then(|place| given.get_mut(*place))
             {
                 let mount = &mut same.mount;
                 mount.permissions = mount.permissions.or(permissions);
-                mount.may_download |= grant.may_download;
+                mount.may_download |= may_download;
                 mount.until = earlier(mount.until, grant.expires_at);
                 same.made_at = same.made_at.max(grant.made_at);
                 if let Source::Shares(ids) = &mut mount.source {
@@ -355,7 +360,7 @@ impl ListMounts {
                     node: grant.node,
                     path: NodePath::root(),
                     permissions,
-                    may_download: grant.may_download,
+                    may_download,
                     owner: grant.owner,
                     sharer: grant.by,
                     source: Source::Shares(vec![grant.id]),
@@ -518,7 +523,8 @@ impl Operation for PlaceMount {
                 name.as_str().into(),
             ],
         )
-        .await
+        .await?;
+        sharing_news::tell(tx, Touched::Person(self.account)).await
     }
 }
 
@@ -559,6 +565,7 @@ impl Operation for LeaveMount {
                 self.now.0.into(),
             ],
         )
-        .await
+        .await?;
+        sharing_news::tell(tx, Touched::Person(self.account)).await
     }
 }

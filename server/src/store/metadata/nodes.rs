@@ -450,18 +450,36 @@ pub(crate) async fn paths_of<T: Tx>(
     space: SpaceId,
     nodes: &[Node],
 ) -> StoreResult<Vec<Option<NodePath>>> {
+    let tops = HashSet::from([root_of(tx, space).await?]);
+    let places = places_below(tx, &tops, nodes).await?;
+    let path = |place: Option<(NodeId, NodePath)>| place.map(|(_, path)| path);
+    Ok(places.into_iter().map(path).collect())
+}
+
+/// Returns the root of a space.
+pub(crate) async fn root_of<T: Tx>(tx: &mut T, space: SpaceId) -> StoreResult<NodeId> {
     let root = tx
         .row(
             "SELECT root_id FROM space WHERE id = $1",
             &[space.0.into()],
             |row| row.int(0),
         )
-        .await?
-        .ok_or(Refusal::NotFound)?;
-    let root = NodeId(root);
+        .await?;
+    Ok(NodeId(root.ok_or(Refusal::NotFound)?))
+}
+
+/// Finds where each of some nodes lies below the nearest of some tops: one question for each folder above them.
+///
+/// `None`: below none of them, or in a trash.
+pub(crate) async fn places_below<T: Tx>(
+    tx: &mut T,
+    tops: &HashSet<NodeId>,
+    nodes: &[Node],
+) -> StoreResult<Vec<Option<(NodeId, NodePath)>>> {
     let mut known: HashMap<NodeId, (Option<NodeId>, String)> = HashMap::new();
-    let mut wanted: HashSet<NodeId> = nodes.iter().filter_map(|node| node.parent).collect();
-    wanted.remove(&root);
+    let below = nodes.iter().filter(|node| !tops.contains(&node.id));
+    let mut wanted: HashSet<NodeId> = below.filter_map(|node| node.parent).collect();
+    wanted.retain(|id| !tops.contains(id));
     while !wanted.is_empty() {
         let mut asked = Vec::with_capacity(wanted.len());
         for id in wanted.drain() {
@@ -481,26 +499,26 @@ pub(crate) async fn paths_of<T: Tx>(
         }
         let above = known.values().filter_map(|(parent, _)| *parent);
         wanted = above
-            .filter(|id| *id != root && !known.contains_key(id))
+            .filter(|id| !tops.contains(id) && !known.contains_key(id))
             .collect();
     }
-    let path = |node: &Node| {
+    let place = |node: &Node| {
+        if tops.contains(&node.id) {
+            return Some((node.id, NodePath::root()));
+        }
         let mut names = Vec::new();
         let (mut parent, mut name) = (node.parent, node.name.as_str());
-        if node.id == root {
-            return Some(NodePath::root());
-        }
-        loop {
+        let top = loop {
             names.push(name);
             let above = parent.filter(|_| names.len() <= NodePath::DEPTH_MAX)?;
-            if above == root {
-                break;
+            if tops.contains(&above) {
+                break above;
             }
             let (next, of_above) = known.get(&above)?;
             (parent, name) = (*next, of_above.as_str());
-        }
+        };
         names.reverse();
-        NodePath::parse(&names.join("/")).ok()
+        Some((top, NodePath::parse(&names.join("/")).ok()?))
     };
-    Ok(nodes.iter().map(path).collect())
+    Ok(nodes.iter().map(place).collect())
 }

@@ -54,6 +54,7 @@ const GROWING: &[&str] = &[
     "node_tag",
     "share",
     "mount",
+    "sharing_news",
     "mail_queue",
     "name_word",
 ];

@@ -65,6 +65,8 @@ impl Permissions {
     pub const SHARE: Self = Self(16);
     /// Everything.
     pub const ALL: Self = Self(31);
+    /// Take contents away as they are; reckoned beside the others, and never part of what a protocol tells.
+    pub(crate) const DOWNLOAD: Self = Self(32);
 
     /// Returns the set of these bits; unknown ones are left out.
     pub const fn of_bits(bits: i64) -> Self {
@@ -92,6 +94,16 @@ impl Permissions {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Returns this with or without [`Self::DOWNLOAD`].
+    pub(crate) const fn with_download(self, may_download: bool) -> Self {
+        let rest = self.without(Self::DOWNLOAD);
+        if may_download {
+            rest.or(Self::DOWNLOAD)
+        } else {
+            rest
+        }
     }
 
     /// Returns this without what `other` allows.

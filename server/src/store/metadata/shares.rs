@@ -18,6 +18,7 @@ use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::grants::fitting;
+use crate::store::metadata::grants::passed_on_by;
 use crate::store::metadata::grants::permissions_on;
 use crate::store::metadata::history::lock_space_row;
 use crate::store::metadata::mounts::LeaveMount;
@@ -34,6 +35,8 @@ use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::Root;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -64,7 +67,7 @@ impl Receiver {
         }
     }
 
-    fn of_columns(kind: i64, to: Option<i64>) -> StoreResult<Self> {
+    pub(crate) fn of_columns(kind: i64, to: Option<i64>) -> StoreResult<Self> {
         match (kind, to) {
             (0, Some(person)) => Ok(Self::Person(UserId(person))),
             (1, Some(team)) => Ok(Self::Team(TeamId(team))),
@@ -91,15 +94,35 @@ pub(crate) async fn suspend_shares<T: Tx>(
     is_in_trash: bool,
 ) -> StoreResult<()> {
     tx.perform(
-        "UPDATE share SET state = $1 WHERE space_id = $2 AND id IN (\
+        "UPDATE share SET state = $1, went_with = $2 WHERE space_id = $3 AND id IN (\
          WITH RECURSIVE up(share, at) AS (\
-         SELECT s.id, s.node_id FROM share s WHERE s.space_id = $2 UNION ALL \
+         SELECT s.id, s.node_id FROM share s WHERE s.space_id = $3 UNION ALL \
          SELECT u.share, n.parent_id FROM up u CROSS JOIN node n \
-         WHERE n.id = u.at AND n.parent_id IS NOT NULL AND u.at <> $3) \
-         SELECT share FROM up WHERE at = $3)",
-        &[i64::from(is_in_trash).into(), space.0.into(), top.0.into()],
+         WHERE n.id = u.at AND n.parent_id IS NOT NULL AND u.at <> $2) \
+         SELECT share FROM up WHERE at = $2)",
+        &[i64::from(is_in_trash).into(), top.0.into(), space.0.into()],
     )
-    .await
+    .await?;
+    sharing_news::tell_if_any_went(tx, (space, top.0)).await
+}
+
+/// Tells whoever listens that the receiver of a share sees other things now.
+async fn tell_receiver<T: Tx>(tx: &mut T, receiver: Receiver) -> StoreResult<()> {
+    let touched = match receiver {
+        Receiver::Person(person) => Touched::Person(person),
+        Receiver::Team(team) => Touched::Team(team),
+        Receiver::Link => return Ok(()),
+    };
+    sharing_news::tell(tx, touched).await
+}
+
+/// Tells the same of the receiver, and of those to whom what was shared may have been passed on.
+async fn tell_all<T: Tx>(tx: &mut T, share: &Share) -> StoreResult<()> {
+    if share.receiver == Receiver::Link {
+        return Ok(());
+    }
+    tell_receiver(tx, share.receiver).await?;
+    sharing_news::tell(tx, Touched::PassedOn(share.node.space)).await
 }
 
 /// A share or link with what people see of it.
@@ -293,6 +316,7 @@ impl Operation for CreateShare {
             return Ok(Shared::TooMany);
         }
         let id = self.insert(tx, &node).await?;
+        tell_receiver(tx, self.receiver).await?;
         let share = find_share(tx, id).await?.ok_or(Refusal::NotFound)?;
         Ok(Shared::Made(Box::new(share)))
     }
@@ -423,6 +447,8 @@ pub enum Which {
     Links,
     /// All that somebody was given, themselves or as a member of a group.
     To(UserId),
+    /// Those of one node that somebody was given.
+    ToOf(UserId, NodeId),
 }
 
 /// Lists shares that are in force, in the order in which they were made.
@@ -443,6 +469,7 @@ impl Operation for ListShares {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<Share>> {
         let (sql, whose) = match self.which {
+            Which::ToOf(person, node) => return self.given_of(tx, person, node).await,
             Which::One(id) => (
                 select_shares!(
                     "WHERE s.id = $1 AND s.state = 0 AND (s.expires_at IS NULL OR s.expires_at > $2) \
@@ -495,6 +522,34 @@ impl Operation for ListShares {
             &[
                 whose.into(),
                 self.now.0.into(),
+                self.after.0.into(),
+                self.limit.into(),
+            ],
+            read_share,
+        )
+        .await
+    }
+}
+
+impl ListShares {
+    async fn given_of<T: Tx>(
+        &self,
+        tx: &mut T,
+        person: UserId,
+        node: NodeId,
+    ) -> StoreResult<Vec<Share>> {
+        tx.rows(
+            select_shares!(
+                "WHERE s.node_id = $1 AND s.state = 0 AND (s.expires_at IS NULL OR s.expires_at > $2) \
+                 AND ((s.kind = 0 AND s.to_id = $3) OR (s.kind = 1 AND EXISTS (SELECT 1 FROM member m \
+                 JOIN team y ON y.id = m.team_id AND y.state = 0 \
+                 WHERE m.team_id = s.to_id AND m.account_id = $3))) \
+                 AND s.id > $4 ORDER BY s.id LIMIT $5"
+            ),
+            &[
+                node.0.into(),
+                self.now.0.into(),
+                person.0.into(),
                 self.after.0.into(),
                 self.limit.into(),
             ],
@@ -570,6 +625,7 @@ impl Operation for ChangeShare {
             }
         }
         self.write(tx, &share).await?;
+        tell_all(tx, &share).await?;
         let share = find_share(tx, self.share).await?.ok_or(Refusal::NotFound)?;
         Ok(Shared::Made(Box::new(share)))
     }
@@ -614,7 +670,8 @@ impl ChangeShare {
     }
 }
 
-/// Refuses whoever is neither the giver of a share nor owns what is shared.
+/// Refuses whoever is neither the giver of a share nor owns what is shared: with `NotPermitted` only those who may know
+/// of it.
 async fn require_mastery<T: Tx>(
     tx: &mut T,
     (share, asker, now): (&Share, UserId, Timestamp),
@@ -626,7 +683,13 @@ async fn require_mastery<T: Tx>(
     if share.sharer == asker || own == Permissions::ALL && is_master(tx, share, asker).await? {
         return Ok(());
     }
-    Err(Refusal::NotPermitted.into())
+    let is_receiver = share.receiver == Receiver::Person(asker);
+    let is_known = own.has(Permissions::SHARE) && share.receiver != Receiver::Link;
+    if is_receiver || is_known {
+        Err(Refusal::NotPermitted.into())
+    } else {
+        Err(Refusal::NotFound.into())
+    }
 }
 
 /// Returns whether somebody owns the space of a share, or manages the group that does.
@@ -688,6 +751,7 @@ impl Operation for EndShare {
         }
         tx.perform("DELETE FROM share WHERE id = $1", &[self.share.0.into()])
             .await?;
+        tell_all(tx, &share).await?;
         Ok(Some(share))
     }
 }
@@ -783,13 +847,11 @@ impl Operation for FindLink {
                 read_share,
             )
             .await?;
-        let Some(share) = share else {
+        let Some(mut share) = share else {
             return Ok(None);
         };
-        let of_giver = permissions_on(tx, (share.sharer, share.node.id, self.now)).await?;
-        if !of_giver.has(Permissions::SHARE) {
-            return Ok(None);
-        }
+        let of_giver = passed_on_by(tx, (share.sharer, share.node.id, self.now)).await?;
+        share.may_download &= of_giver.has(Permissions::DOWNLOAD);
         let permissions = fitting(share.permissions.and(of_giver), &share.node);
         Ok((permissions != Permissions::NONE).then_some(OpenedLink { share, permissions }))
     }
@@ -827,6 +889,10 @@ impl Operation for NoteLinkUse {
 pub struct ListSharedBy {
     /// Who shares.
     pub sharer: UserId,
+    /// Nodes.
+    pub nodes: Vec<NodeId>,
+    /// Children of this folder, from one number to another.
+    pub children: Option<(NodeId, NodeId, NodeId)>,
     /// The moment.
     pub now: Timestamp,
 }
@@ -836,24 +902,50 @@ impl Operation for ListSharedBy {
     type Output = HashMap<NodeId, Vec<u8>>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HashMap<NodeId, Vec<u8>>> {
-        let rows = tx
-            .rows(
-                "SELECT node_id, kind FROM share WHERE sharer_id = $1 AND state = 0 \
-                 AND (expires_at IS NULL OR expires_at > $2) GROUP BY node_id, kind \
-                 ORDER BY node_id, kind",
-                &[self.sharer.0.into(), self.now.0.into()],
-                |row| Ok((NodeId(row.int(0)?), row.int(1)?)),
-            )
-            .await?;
+        let mut asked = Vec::with_capacity(self.nodes.len() + 1);
+        for node in &self.nodes {
+            let kinds = tx
+                .ask(
+                    "SELECT node_id, kind FROM share WHERE node_id = $1 AND sharer_id = $2 AND state = 0 \
+                     AND (expires_at IS NULL OR expires_at > $3) GROUP BY node_id, kind ORDER BY kind",
+                    &[node.0.into(), self.sharer.0.into(), self.now.0.into()],
+                    read_kind,
+                )
+                .await?;
+            asked.push(kinds);
+        }
+        if let Some((folder, first, last)) = self.children {
+            let kinds = tx
+                .ask(
+                    "SELECT s.node_id, s.kind FROM node c CROSS JOIN share s \
+                     WHERE c.parent_id = $1 AND c.id >= $2 AND c.id <= $3 AND s.node_id = c.id \
+                     AND s.sharer_id = $4 AND s.state = 0 AND (s.expires_at IS NULL OR s.expires_at > $5) \
+                     GROUP BY s.node_id, s.kind ORDER BY s.node_id, s.kind",
+                    &[
+                        folder.0.into(),
+                        first.0.into(),
+                        last.0.into(),
+                        self.sharer.0.into(),
+                        self.now.0.into(),
+                    ],
+                    read_kind,
+                )
+                .await?;
+            asked.push(kinds);
+        }
         let mut found: HashMap<NodeId, Vec<u8>> = HashMap::new();
-        for (node, kind) in rows {
-            found
-                .entry(node)
-                .or_default()
-                .push(u8::try_from(kind).unwrap_or_default());
+        for kinds in asked {
+            for (node, kind) in tx.answer(kinds).await? {
+                let kind = u8::try_from(kind).unwrap_or_default();
+                found.entry(node).or_default().push(kind);
+            }
         }
         Ok(found)
     }
+}
+
+fn read_kind(row: &dyn Row) -> StoreResult<(NodeId, i64)> {
+    Ok((NodeId(row.int(0)?), row.int(1)?))
 }
 
 /// Finds the paths of nodes within one space: one question for each folder above them.

@@ -51,6 +51,7 @@ use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::tx::Value;
+use crate::store::metadata::tx::count_statement;
 
 /// Most operations in one durable commit.
 const BATCH_MAX: usize = 256;
@@ -783,6 +784,7 @@ impl Tx for SqliteTx<'_> {
 impl SqliteTx<'_> {
     fn execute_now(&mut self, sql: &'static str, params: &[Value<'_>]) -> StoreResult<u64> {
         debug_assert!(dialect::has_ascending_parameters(sql), "{sql}");
+        count_statement();
         self.connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(params)))
@@ -797,6 +799,7 @@ impl SqliteTx<'_> {
         mut read: impl FnMut(&dyn Row) -> StoreResult<R>,
     ) -> StoreResult<Vec<R>> {
         debug_assert!(dialect::has_ascending_parameters(sql), "{sql}");
+        count_statement();
         let mut statement = self
             .connection
             .prepare_cached(sql)

@@ -34,6 +34,7 @@ use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::PropertyPatch;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::shares::suspend_shares;
+use crate::store::metadata::sharing_news::tell_if_any_went;
 use crate::store::metadata::trash::discard_one;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Tx;
@@ -417,7 +418,7 @@ impl Move {
                 .await?;
         }
         tx.perform(
-            "UPDATE share SET node_id = $1 WHERE node_id = $2",
+            "UPDATE share SET node_id = $1, went_with = $1 WHERE node_id = $2",
             &[node.id.0.into(), old.id.0.into()],
         )
         .await?;
@@ -440,7 +441,8 @@ impl Move {
             files: -1,
         };
         touch_above(tx, above, seq, gone).await?;
-        charge(tx, change.space, gone, signed(old.size_bytes)).await
+        charge(tx, change.space, gone, signed(old.size_bytes)).await?;
+        tell_if_any_went(tx, (change.space, node.id.0)).await
     }
 
     async fn relocate<T: Tx>(

@@ -12,6 +12,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::records::SpaceId;
@@ -108,6 +110,19 @@ impl<R> Asked<R> {
     pub(crate) fn take(&self) -> Option<StoreResult<Vec<R>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// Statements that this process has run, of all engines and connections.
+static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts a statement that is about to run.
+pub(crate) fn count_statement() {
+    STATEMENTS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Returns how many statements of operations this process has run since it started.
+pub fn statements() -> u64 {
+    STATEMENTS.load(Ordering::Relaxed)
 }
 
 /// A transaction in progress on one of the engines.

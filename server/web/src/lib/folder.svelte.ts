@@ -17,12 +17,18 @@ class Folder {
 
   /** Shows another folder: what is kept of it at once, then what the server says. */
   async open(path: string): Promise<void> {
+    if (this.#opening === path) return;
+    this.#opening = path;
     if (this.path !== path || !this.listing) {
       this.path = path;
       this.#show(this.#kept.get(path) ?? null);
     }
     await this.refresh();
+    if (this.#opening === path) this.#opening = null;
   }
+
+  /** The folder that is being fetched already. */
+  #opening: string | null = null;
 
   /** Asks again; nothing is drawn anew if nothing has changed. */
   async refresh(): Promise<void> {

@@ -2,12 +2,20 @@
 
 import type { Item } from '../lib/list';
 
-const coarse = typeof matchMedia === 'undefined' ? null : matchMedia('(pointer: coarse)');
-const pointer = $state({ isCoarse: coarse?.matches ?? false });
-coarse?.addEventListener('change', (event) => (pointer.isCoarse = event.matches));
+const tall = typeof matchMedia === 'undefined' ? null : matchMedia('(pointer: coarse), (max-width: 40rem)');
+
+/** The size of letters that somebody has set, in pixels. */
+const letter = () => parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+
+const rows = $state({ isTall: tall?.matches ?? false, letter: typeof document === 'undefined' ? 16 : letter() });
+tall?.addEventListener('change', (event) => (rows.isTall = event.matches));
+if (typeof addEventListener !== 'undefined') addEventListener('resize', () => (rows.letter = letter()));
+
+/** The size of letters, in pixels. */
+export const letterSize = () => rows.letter;
 
 /** The height of a row in pixels: that of `--row`. */
-export const rowHeight = () => (pointer.isCoarse ? 56 : 40);
+export const rowHeight = () => rows.letter * (rows.isTall ? 3.5 : 2.5);
 
 export const dragged: { items: Item[] } = { items: [] };
 

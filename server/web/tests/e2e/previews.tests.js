@@ -68,7 +68,9 @@ export const tests = {
     await person.folder('/Papiers');
     await person.file('/Papiers/lettre.pdf', PDF);
     await stage.go('/files/Papiers?see=lettre.pdf', 'dialog iframe');
-    await page.waitForTimeout(1500);
+    // The viewer of Chromium is a frame of its own.
+    await stage.until('the viewer shows it', () => page.frames().some((frame) => frame.url().startsWith('chrome-extension://')));
+    await page.waitForTimeout(500);
     await stage.look('pdf');
   },
 

@@ -134,6 +134,8 @@ export class Stage {
 /** With NUAGE_E2E_DIST=1 the page comes from `dist`, not from the program: for those who change the page alone. */
 async function serveDist(context, url) {
   const dist = join(here, '../../dist');
+  const rust = readFileSync(join(here, '../../../src/web/assets.rs'), 'utf8');
+  const policy = /const POLICY: &str = "([^"]*)"/.exec(rust)[1].replace(/\\\n\s*/g, '');
   const types = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
   await context.route(/\/(assets\/|favicon\.svg$)/, (route) => {
     const path = join(dist, new URL(route.request().url()).pathname);
@@ -144,7 +146,11 @@ async function serveDist(context, url) {
   const places = /^\/($|(files|shared|recent|favorites|trash|versions|search|account|admin)(\/|$))/;
   await context.route(
     (address) => address.origin === url && places.test(address.pathname),
-    (route) => route.fulfill({ path: join(dist, 'index.html'), contentType: 'text/html; charset=utf-8' }),
+    (route) =>
+      route.fulfill({
+        path: join(dist, 'index.html'),
+        headers: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': policy },
+      }),
   );
 }
 

@@ -17,6 +17,8 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
+use crate::store::metadata::sharing_news;
+use crate::store::metadata::sharing_news::Touched;
 use crate::store::metadata::tx::Operation;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
@@ -265,7 +267,7 @@ impl Operation for SetMember {
             ],
         )
         .await?;
-        Ok(())
+        sharing_news::tell(tx, Touched::Person(self.account)).await
     }
 }
 
@@ -293,7 +295,8 @@ impl Operation for RemoveMember {
                 &[self.team.0.into(), self.account.0.into()],
             )
             .await?;
-        must_change(rows)
+        must_change(rows)?;
+        sharing_news::tell(tx, Touched::Person(self.account)).await
     }
 }
 
@@ -331,6 +334,8 @@ impl Operation for DeleteTeam {
             .await?;
         must_change(rows)?;
         names::forget(tx, Holder::Team(self.team)).await?;
-        archive_space(tx, SpaceId(space)).await
+        archive_space(tx, SpaceId(space)).await?;
+        sharing_news::tell(tx, Touched::Team(self.team)).await?;
+        sharing_news::tell(tx, Touched::Space(SpaceId(space))).await
     }
 }

@@ -11,6 +11,8 @@ use super::account;
 use super::path;
 use super::refusal;
 use crate::clock::Timestamp;
+use crate::store::metadata::browse::CountChildren;
+use crate::store::metadata::browse::FindChildAt;
 use crate::store::metadata::browse::FindPath;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
@@ -100,6 +102,7 @@ impl Fixture {
         while let Some(from) = after {
             let find = FindMarked {
                 space: self.space,
+                tops: Vec::new(),
                 favorite_of,
                 tags: tags.to_vec(),
                 after: from,
@@ -107,7 +110,7 @@ impl Fixture {
             };
             let page = self.store.read(find).await.unwrap();
             assert!(page.found.len() <= MARKED_PAGE);
-            for (path, entry) in page.found {
+            for (_, path, entry) in page.found {
                 assert_eq!(self.find(&path.to_string()).await, Some(entry.node));
                 found.push(path.to_string());
             }
@@ -207,6 +210,39 @@ async fn what_moved_too_deep_for_a_path_is_not_found_and_harms_nothing() {
     assert_eq!(on.path_of(file).await.as_deref(), Some("/t/u/file"));
     assert_eq!(on.tags(Some(file)).await.unwrap(), ["tag"]);
     assert_eq!(on.marked(Some(ME), &[tag]).await, ["/t/u/file"]);
+    on.assert_sound().await;
+}
+
+#[tokio::test]
+async fn children_are_counted_and_found_by_their_place() {
+    let on = Fixture::new().await;
+    on.mkdir("/d").await.unwrap();
+    let folder = on.find("/d").await.unwrap().id;
+    assert_eq!(on.store.read(CountChildren { folder }).await.unwrap(), 0);
+    on.put("/d/first", "x").await.unwrap();
+    on.mkdir("/d/second").await.unwrap();
+    on.put("/d/second/below", "x").await.unwrap();
+    on.put("/d/third", "x").await.unwrap();
+    on.mv("/d/first", "/d/zz").await.unwrap();
+    assert_eq!(on.store.read(CountChildren { folder }).await.unwrap(), 3);
+    for (index, at) in [
+        (0, Some("/d/zz")),
+        (1, Some("/d/second")),
+        (2, Some("/d/third")),
+        (3, None),
+    ] {
+        let found = on.store.read(FindChildAt { folder, index }).await.unwrap();
+        let expected = match at {
+            Some(at) => Some(on.find(at).await.unwrap().id),
+            None => None,
+        };
+        assert_eq!(found, expected, "{index}");
+    }
+    let (index, all) = (u64::MAX, folder);
+    let found = on.store.read(FindChildAt { folder: all, index }).await;
+    assert_eq!(found.unwrap(), None);
+    on.rm("/d/second").await.unwrap();
+    assert_eq!(on.store.read(CountChildren { folder }).await.unwrap(), 2);
     on.assert_sound().await;
 }
 

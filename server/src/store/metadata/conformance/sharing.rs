@@ -2,6 +2,7 @@
 //! move, delete and restore, and after each step nobody has more, or less, than the model says.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use rand::Rng;
 use rand::SeedableRng;
@@ -18,6 +19,8 @@ use crate::store::metadata::accounts::teams::RemoveMember;
 use crate::store::metadata::accounts::teams::Role;
 use crate::store::metadata::accounts::teams::SetMember;
 use crate::store::metadata::accounts::teams::TeamId;
+use crate::store::metadata::audience::Owner;
+use crate::store::metadata::audience::ReadAudience;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
@@ -598,6 +601,12 @@ impl World {
     async fn compare(&mut self, all: bool) {
         let chains = self.chains();
         let effective = self.effective(&chains);
+        let folder = self.below(self.folders.len());
+        // It takes longer than the others.
+        let is_turn = all || self.chance.random_ratio(1, 10);
+        if is_turn && !chains[folder].is_empty() {
+            self.compare_audience(folder, &chains, &effective).await;
+        }
         let mut pairs = Vec::new();
         if all {
             for person in 0..PEOPLE {
@@ -618,6 +627,76 @@ impl World {
         }
         if all {
             self.compare_mounts(&chains, &effective).await;
+        }
+    }
+
+    /// Exactly those who are named as seeing a folder may read it.
+    async fn compare_audience(
+        &self,
+        folder: usize,
+        chains: &[Vec<usize>],
+        effective: &[Permissions],
+    ) {
+        let mut named: HashSet<usize> = HashSet::new();
+        let now = self.on.change(self.seconds).now;
+        let mut after = ShareId(0);
+        loop {
+            let read = ReadAudience {
+                node: self.folders[folder].id,
+                reaching: None,
+                now,
+                after,
+                limit: 3,
+            };
+            let page = self.on.store.read(read).await.unwrap().unwrap();
+            let person = |id: UserId| self.people.iter().position(|known| known.id == id).unwrap();
+            let members = |id: TeamId| {
+                let group = self.groups.iter().find(|group| group.id == id).unwrap();
+                let members = group.members.keys().copied();
+                members.filter(|member| self.people[*member].is_active)
+            };
+            match page.owner {
+                Owner::Person { id, is_active, .. } => {
+                    named.extend(is_active.then(|| person(id)));
+                }
+                Owner::Team { id, roles, .. } => {
+                    let counted: u64 = roles.iter().map(|(_, members)| members).sum();
+                    assert_eq!(counted, members(id).count() as u64);
+                    named.extend(members(id));
+                }
+            }
+            for way in page.ways {
+                let index = self.given.iter().position(|share| share.id == way.share);
+                let index = index.unwrap();
+                assert_eq!(way.permissions, effective[index], "{way:?}");
+                assert_eq!(way.stated, self.given[index].permissions);
+                let at = way.at.clone().unwrap();
+                assert_eq!(at.node, self.folders[self.given[index].folder].id);
+                assert_eq!(way.by, self.people[self.given[index].giver].id);
+                match way.to {
+                    Receiver::Person(id) => {
+                        named.insert(person(id));
+                    }
+                    Receiver::Team(id) => {
+                        assert_eq!(way.members, members(id).count() as u64);
+                        named.extend(members(id));
+                    }
+                    Receiver::Link => panic!("{way:?}"),
+                }
+            }
+            let Some(next) = page.next else {
+                break;
+            };
+            after = next;
+        }
+        for person in 0..PEOPLE {
+            let rights = self.rights((person, folder), chains, effective);
+            let may_read = rights.has(Permissions::READ);
+            assert_eq!(
+                named.contains(&person),
+                may_read,
+                "person {person}, folder {folder}"
+            );
         }
     }
 

@@ -40,6 +40,7 @@ use crate::store::metadata::tx::Asked;
 use crate::store::metadata::tx::Row;
 use crate::store::metadata::tx::Tx;
 use crate::store::metadata::tx::Value;
+use crate::store::metadata::tx::count_statement;
 
 /// Statements under way at once; their answers are small.
 const UNDER_WAY_MAX: usize = 128;
@@ -225,6 +226,7 @@ impl<'c> PostgresTx<'c> {
         if self.fault.is_some() {
             return Err(swallowed());
         }
+        count_statement();
         let types = self.shared.types.of(sql, params);
         let mut prepare = Box::pin(self.client.prepare_typed_cached(sql, &types));
         let early = poll_fn(|context| Poll::Ready(prepare.as_mut().poll(context))).await;

@@ -59,6 +59,7 @@ export const files: Catalogue['files'] = {
   versions: 'Versions',
   showFolder: 'Show in its folder',
   selected: (count, size) => `${count.toLocaleString('en')} selected · ${size}`,
+  selectedCount: (count) => `${count.toLocaleString('en')} selected`,
   selection: 'Actions for the selection',
   clear: 'Clear the selection',
   empty: 'This folder is empty',

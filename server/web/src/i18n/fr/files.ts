@@ -57,6 +57,7 @@ export const files = {
   versions: 'Versions',
   showFolder: 'Voir dans son dossier',
   selected: (count: number, size: string) => `${count > 1 ? `${count.toLocaleString('fr')} sélectionnés` : '1 sélectionné'} · ${size}`,
+  selectedCount: (count: number) => (count > 1 ? `${count.toLocaleString('fr')} sélectionnés` : '1 sélectionné'),
   selection: 'Actions sur la sélection',
   clear: 'Tout désélectionner',
   empty: 'Ce dossier est vide',

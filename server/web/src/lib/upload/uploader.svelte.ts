@@ -29,6 +29,8 @@ export interface Upload {
   condition: Condition;
   acknowledged: number;
   attempts: number;
+  /** Whether an answer was lost: it may have arrived without our knowing. */
+  mayBeThere: boolean;
   /** When the next try comes, in milliseconds since 1970. */
   retryAt: number | null;
   reason: string;
@@ -109,6 +111,7 @@ class Uploader {
         condition: 'new',
         acknowledged: 0,
         attempts: 0,
+        mayBeThere: false,
         retryAt: null,
         reason: '',
         inTheWay: null,
@@ -205,6 +208,7 @@ class Uploader {
       limits,
     );
     if (result.ok) return this.#arrived(upload, upload.condition === 'new');
+    if (result.problem.status === 0 || result.problem.status >= 500) upload.mayBeThere = true;
     if (abort.signal.aborted) return;
     await this.#refused(upload, result.problem);
   }
@@ -270,7 +274,7 @@ class Uploader {
     }
     const node = there.value;
     const isOurs =
-      upload.attempts > 1 &&
+      upload.mayBeThere &&
       node.kind === api.FILE &&
       node.size === upload.file.size &&
       Math.abs(node.modified - upload.file.lastModified) < 1000;
@@ -303,6 +307,7 @@ class Uploader {
       const taken = new Set(this.all.map((one) => one.path));
       const name = freeName(nameOf(upload.path), (one) => names.has(one) || taken.has(join(parent, one)));
       upload.path = join(parent, name);
+      upload.mayBeThere = false;
       upload.condition = 'new';
       upload.attempts = 0;
     }
