@@ -35,7 +35,7 @@ export const tests = {
     const [made] = await users(person, 'yann');
     equal([made.display_name, made.own_quota_bytes], ['Yann Le Goff', 1_500_000_000]);
     // Found, and disabled by keys.
-    await page.getByRole('searchbox', { name: 'Chercher un identifiant' }).fill('yan');
+    await page.getByRole('searchbox', { name: 'Chercher une personne' }).fill('yan');
     await stage.until('one is left', async () => (await page.locator('tbody tr').count()) === 1);
     await stage.look('admin-users');
     const { keyboard } = page;
@@ -53,6 +53,8 @@ export const tests = {
     await page.getByLabel('Espace, en Go').fill('20');
     await keyboard.press('Enter');
     await stage.until('it is more', async () => (await users(person, 'yann'))[0].own_quota_bytes === 20_000_000_000);
+    await page.locator('.toast').getByRole('button', { name: 'Annuler' }).last().click();
+    await stage.until('it is as before', async () => (await users(person, 'yann'))[0].own_quota_bytes === 1_500_000_000);
     await menu.click();
     await page.getByRole('menuitem', { name: 'Nouveau mot de passe' }).click();
     await page.getByRole('button', { name: 'Donner ce mot de passe' }).click();

@@ -8,7 +8,7 @@ export const admin: Catalogue['admin'] = {
   more: 'Load more',
   optional: 'optional',
   users: {
-    search: 'Search sign-in names',
+    search: 'Search for somebody',
     nobody: 'Nobody matches.',
     columns: { name: 'Name', email: 'E-mail address', space: 'Space', made: 'Made', state: 'State' },
     active: 'active',

@@ -8,7 +8,7 @@ export const admin = {
   more: 'Charger la suite',
   optional: 'facultatif',
   users: {
-    search: 'Chercher un identifiant',
+    search: 'Chercher une personne',
     nobody: 'Personne ne correspond.',
     columns: { name: 'Nom', email: 'Adresse électronique', space: 'Espace', made: 'Créé', state: 'État' },
     active: 'actif',
