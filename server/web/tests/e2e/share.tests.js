@@ -129,7 +129,11 @@ export const tests = {
     await stage.go('/files/Liens', '[role=grid]');
     const dialog = await openDialog(stage, 'Copies');
     await dialog.getByRole('button', { name: 'Créer un lien' }).click();
-    await dialog.getByRole('radio', { name: 'Consulter' }).waitFor();
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim());
+    equal(await dialog.getByRole('radio', { name: 'Consulter' }).evaluate((radio) => radio === document.activeElement), true);
+    await dialog.getByRole('button', { name: 'Annuler' }).click();
+    await stage.until('the button has the focus again', async () => (await focused()) === 'Créer un lien' || (await focused()));
+    await page.keyboard.press('Enter');
     await dialog.getByLabel('Autoriser le téléchargement').uncheck();
     await dialog.getByLabel('Nom du lien').fill('parents');
     await dialog.getByRole('button', { name: 'En proposer un' }).click();
@@ -138,6 +142,7 @@ export const tests = {
     await stage.look('share-link-form');
     await dialog.getByRole('button', { name: 'Créer le lien' }).click();
     await dialog.getByText('Le lien est créé.').waitFor();
+    await stage.until('one goes on at the address', async () => (await focused()) === 'Copier le lien parents' || (await focused()));
     const [made] = await shares(person, '/Liens/Copies');
     equal([made.permissions, made.may_download, made.label, made.has_password], [1, false, 'parents', true]);
     equal(made.last_day !== null, true, 'a link ends by itself unless one says otherwise');
