@@ -1,6 +1,7 @@
 import type { Catalogue } from '../fr';
 
 export const shell: Catalogue['shell'] = {
+  labelled: (label, value) => `${label}: ${value}`,
   skip: 'Skip to content',
   menu: 'Menu',
   places: 'Places',

@@ -1,4 +1,5 @@
 export const shell = {
+  labelled: (label: string, value: string) => `${label}\u00a0: ${value}`,
   skip: 'Aller au contenu',
   menu: 'Menu',
   places: 'Lieux',
