@@ -117,7 +117,7 @@ export const tests = {
     await rows.nth(2).getByRole('button', { name: /^Comparer/ }).click();
     const comparison = page.locator('.comparison');
     await comparison.getByText('2 lignes ajoutées, 1 ligne retirée.').waitFor();
-    equal(await comparison.locator('del').allTextContents(), ['retiré : Premier jet.']);
+    equal(await comparison.locator('del').allTextContents(), ['retiré : Premier jet.']);
     await stage.look('versions-compare');
     // A name, by the menu.
     await rows.nth(2).getByRole('button', { name: /^Actions/ }).click();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FILE, FOLDER, type Share } from '../../src/lib/api';
+import { de } from '../../src/i18n/fr/share';
 import * as share from '../../src/lib/share';
 
 describe('roles', () => {
@@ -57,4 +58,21 @@ it('says how far links reach', () => {
   expect(share.reachOf([link(1, '2026-12-01'), link(15, '2026-12-31')])).toMatchObject({ link: 'edit', linkEnd: '2026-12-31' });
   expect(share.reachOf([link(1, '2026-12-01'), link(4, null)])).toMatchObject({ link: 'view', linkEnd: null });
   expect(share.reachOf([])).toEqual({ people: [], groups: [], link: null, linkEnd: null });
+});
+
+it('gives the same again', () => {
+  const given = { kind: 'person', receiver: { name: 'karim', display_name: 'Karim' }, permissions: 15, may_download: true } as Share;
+  const again = share.sameAgain({ ...given, note: 'n', label: '', last_day: null }, '/A');
+  expect(again).toMatchObject({ path: '/A', receiver: 'karim', permissions: 15, note: 'n', last_day: null, endless: true });
+  expect(share.sameAgain({ ...given, last_day: '2027-07-05' }, '/A').endless).toBe(false);
+});
+
+it('elides before a vowel', () => {
+  expect(['Camille', 'Olivier', 'Élodie', 'Yann', 'Yvette'].map(de)).toEqual([
+    'de Camille',
+    'd’Olivier',
+    'd’Élodie',
+    'de Yann',
+    'd’Yvette',
+  ]);
 });

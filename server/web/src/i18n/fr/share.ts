@@ -5,8 +5,8 @@ export const share = {
   title: 'Partages',
   titleOf: (name: string) => `Partager « ${name} »`,
   home: 'Mes fichiers',
-  now: 'En ce moment',
-  after: 'Ensuite',
+  now: 'En ce moment :',
+  after: 'Ensuite :',
   who: 'Qui y a accès, en détail',
   notShared: 'Pas encore partagé ici.',
   sharedWith: (names: string) => `Partagé ici avec ${names}.`,
@@ -73,6 +73,7 @@ export const share = {
   left: (days: number) =>
     days < 0 ? 'terminé' : days === 0 ? 'dernier jour' : days === 1 ? 'encore 1 jour' : `encore ${days} jours`,
   note: 'Message',
+  quoted: (text: string) => `« ${text} »`,
   noteAdd: 'Ajouter un message',
   noteChange: (name: string) => `Message pour ${name}`,
   addIt: 'Partager',
