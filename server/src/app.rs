@@ -50,6 +50,8 @@ use crate::mail::Letters;
 use crate::mail::Login;
 use crate::mail::Mailer;
 use crate::mail::MailerSettings;
+use crate::mail::NoticeSettings;
+use crate::mail::Notices;
 use crate::mail::Password;
 use crate::mail::Post;
 use crate::mail::PostError;
@@ -62,6 +64,7 @@ use crate::previews::PreviewSettings;
 use crate::previews::Previews;
 use crate::sharing::Sharing;
 use crate::sharing::SharingSettings;
+use crate::sharing::Told;
 use crate::size::ByteSize;
 use crate::store::chunks::ChunkError;
 use crate::store::chunks::ChunkSettings;
@@ -302,6 +305,7 @@ impl Ground {
             all_versions_days: days(history.all_versions_days.get()),
             daily_versions_days: days(history.daily_versions_days.get()),
             tombs_days: days(history.deletions_days.get()),
+            activity_days: days(settings.activity.keep_days.get()),
         };
         let housekeeping = Housekeeping::new(
             Arc::clone(&self.metadata),
@@ -452,6 +456,22 @@ fn open_mailer(ground: &Ground, settings: &Settings) -> Result<Option<Arc<Mailer
     Ok(Some(Arc::new(Mailer::new(post, metadata, clock, how))))
 }
 
+fn notices(ground: &Ground, settings: &Settings) -> Notices {
+    let ahead_days = i64::from(settings.sharing.remind_days.get());
+    let public_url = settings.general.public_url.as_ref();
+    let how = NoticeSettings {
+        ahead_seconds: (ahead_days > 0).then_some(ahead_days * 86_400),
+        tells_groups: settings.mail.group_shares,
+        letters_max: settings.mail.queue_max.get().into(),
+        stale_seconds: i64::from(settings.mail.give_up_hours.get()) * 3_600,
+        language: settings.mail.language.0,
+        base_url: public_url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        time_zone: settings.sharing.time_zone.0.clone(),
+    };
+    let (metadata, clock) = (Arc::clone(&ground.metadata), ground.clock.clone());
+    Notices::new(letters(settings), metadata, clock, how)
+}
+
 /// The whole server, without its sockets.
 pub struct App {
     /// The work that keeps the stores in order.
@@ -474,6 +494,8 @@ pub struct App {
     pub sharing: Arc<Sharing>,
     /// What sends letters, where there is a server of mail.
     pub mailer: Option<Arc<Mailer>>,
+    /// What writes letters of what people share.
+    pub notices: Arc<Notices>,
 }
 
 impl App {
@@ -513,6 +535,7 @@ impl App {
             direct_link_seconds: i64::from(settings.nextcloud.direct_link_hours.get()) * 3_600,
             quota_default_bytes: quota_default_bytes(settings),
             theme: theme(settings),
+            keeps_activity: settings.activity.keep_days.get() > 0,
             push: PushSettings {
                 per_person_max: settings.push.per_person_max.get(),
                 channels_max: settings.push.channels_max.get(),
@@ -538,6 +561,7 @@ impl App {
         let nextcloud = Arc::new(nextcloud);
         Ok(Self {
             mailer: open_mailer(&ground, settings)?,
+            notices: Arc::new(notices(&ground, settings)),
             maintenance,
             ground,
             chunks,
@@ -640,6 +664,7 @@ fn files_settings(settings: &Settings) -> FilesSettings {
         archive_members_max: u64::from(downloads.archive_max_entries.get()),
         archive_bytes_max: downloads.archive_max_size.bytes(),
         archives_max: downloads.archives_at_once.get() as usize,
+        keeps_activity: settings.activity.keep_days.get() > 0,
     }
 }
 
@@ -672,6 +697,11 @@ fn sharing_settings(settings: &Settings) -> SharingSettings {
         shares_max: sharing.per_person_max.get().into(),
         wrong_links_max: sharing.wrong_links_max.get(),
         time_zone: sharing.time_zone.0.clone(),
+        told: match &settings.mail {
+            mail if mail.host.is_none() || mail.from.is_none() => Told::Nobody,
+            mail if mail.group_shares => Told::Groups,
+            _ => Told::People,
+        },
     }
 }
 

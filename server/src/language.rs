@@ -49,6 +49,13 @@ impl Language {
         }
     }
 
+    /// Returns the language of such a tag.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        [Self::English, Self::French]
+            .into_iter()
+            .find(|language| language.tag() == tag)
+    }
+
     /// Writes the day (UTC) of a moment as people do.
     pub fn day(self, at: Timestamp) -> String {
         let Ok(moment) = jiff::Timestamp::from_second(at.seconds()) else {

@@ -106,7 +106,7 @@ impl Handler for Routes {
             .proxies
             .client_address(peer.address.ip(), request.headers());
         let takes_gzip = takes_gzip(request.headers());
-        let (mut response, caller) = self.route(peer, client, request).await;
+        let (mut response, caller) = Box::pin(self.route(peer, client, request)).await;
         if takes_gzip {
             response = compress(response);
         }

@@ -11,6 +11,7 @@
 //! | `cost` | does anything become slower as folders fill? |
 //! | `sharing` | does everybody see what they were given, and nothing else? |
 //! | `servers` | do several servers on PostgreSQL and S3 act as one, and survive each other? |
+//! | `activity` | do people read what happened to what is theirs, and are they told by mail of what they are given? |
 //! | `mail` | do letters arrive, late rather than never? |
 //! | `deployment` | are the container files right, as far as can be told without an engine? |
 //! | `tidy` | is the code in the shape that was agreed? |
@@ -23,6 +24,7 @@
 )]
 
 mod abuse;
+mod activity;
 mod api;
 mod clients;
 mod cost;

@@ -38,6 +38,7 @@ use crate::files::PropertyChange;
 use crate::files::precondition::Precondition;
 use crate::files::search;
 use crate::files::search::Condition;
+use crate::files::search::Found;
 use crate::files::search::OrderKey;
 use crate::http::body::empty;
 use crate::http::conditions::Comparison;
@@ -257,24 +258,27 @@ impl Api {
         let (offset, limit) = (query.offset, query.limit);
         let found = self.files.search(caller, &query, wants(caller)).await?;
         let has_more = found.len() >= limit && limit == FOUND_PER_PAGE;
-        let items = self.shapes(caller, found).await?;
+        let items = Self::shapes(caller, found);
         let next = has_more.then(|| (offset + limit).to_string());
         json(StatusCode::OK, &Nodes { items, next })
     }
 
-    async fn shapes(
-        &self,
-        caller: &Caller,
-        found: Vec<(NodePath, Entry)>,
-    ) -> Result<Vec<NodeShape>, Problem> {
-        let mut items = Vec::with_capacity(found.len());
-        for (path, entry) in found {
-            let (rights, owner) = self.files.rights(caller, &path).await?;
-            let owner = owner.into();
-            let around = rights.permissions;
-            items.push(NodeShape::of_entry(&entry, &path, around, &owner));
-        }
-        Ok(items)
+    /// Returns what was found as the page reads it.
+    fn shapes(caller: &Caller, found: Vec<Found>) -> Vec<NodeShape> {
+        let own = Named {
+            name: caller.name.to_string(),
+            display_name: caller.display_name.to_string(),
+        };
+        let shapes = found.into_iter().map(|found| {
+            let Found { path, entry, given } = found;
+            match given {
+                Some((rights, owner)) => {
+                    NodeShape::of_entry(&entry, &path, rights.permissions, &owner.into())
+                }
+                None => NodeShape::of_entry(&entry, &path, Permissions::ALL, &own),
+            }
+        });
+        shapes.collect()
     }
 
     /// `GET /favorites`: what the caller marked.
@@ -289,7 +293,7 @@ impl Api {
             .find_marked(caller, (true, &[]), after, wants(caller));
         let page = found.await?;
         let next = page.next.map(|next| next.0.to_string());
-        let items = self.shapes(caller, page.found).await?;
+        let items = Self::shapes(caller, page.found);
         json(StatusCode::OK, &Nodes { items, next })
     }
 

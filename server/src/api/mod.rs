@@ -115,7 +115,7 @@ impl Api {
         let is_https = visit.base_url.starts_with("https://");
         let session = Cookie::Session.read(&parts.headers, is_https);
         let caller = match signed_in(&self.identity, &parts.headers, is_https).await {
-            Ok(Some(caller)) => caller,
+            Ok(Some(caller)) => caller.from_address(visit.client),
             Ok(None) => {
                 let refusal = Problem::unauthenticated().respond(language);
                 return (refuse_while_sending(&parts, body, refusal), None);

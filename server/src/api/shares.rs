@@ -232,6 +232,7 @@ impl Api {
                 .filter(|text| !text.is_empty())
                 .map(Secret::new),
             address: asked.address.filter(|text| !text.is_empty()),
+            tells: true,
         };
         let share = self.sharing.share(call.caller, wanted).await?;
         self.show_share(call, StatusCode::CREATED, share).await

@@ -100,6 +100,7 @@ impl Place {
             is_endless: true,
             password: None,
             address: None,
+            tells: false,
         };
         self.sharing.share(from, share).await.unwrap().id
     }

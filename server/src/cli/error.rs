@@ -110,6 +110,12 @@ pub(super) enum CliError {
         /// What it says, or what stood in the way.
         reason: String,
     },
+    /// There is nothing at a path.
+    #[error("{path}: there is no such file or folder")]
+    NoSuchPath {
+        /// What was typed.
+        path: String,
+    },
     /// Packs could not be moved.
     #[error(transparent)]
     Move(#[from] MoveError),
@@ -167,6 +173,7 @@ impl CliError {
             | Self::NoSuchNode { .. }
             | Self::NoMail
             | Self::NotSent { .. }
+            | Self::NoSuchPath { .. }
             | Self::Move(_)
             | Self::Runtime(_)
             | Self::Terminal(_)

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::app::Ground;
+use crate::cli::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::moment;
 use crate::cli::output::print_json;
@@ -148,7 +149,7 @@ impl PrintedLink {
 }
 
 impl Link {
-    pub(super) async fn run(&self, ground: &Ground) -> Result<(), CliError> {
+    pub(super) async fn run(&self, context: &Context, ground: &Ground) -> Result<(), CliError> {
         match self {
             Self::List { filter, sort, json } => {
                 let mut links = fitting(ground, filter).await?;
@@ -192,7 +193,12 @@ impl Link {
                 }
                 let mut ended = 0;
                 for some in meant.chunks(AT_ONCE) {
-                    ended += ground.metadata.write(EndLinks(some.to_vec())).await?;
+                    let end = EndLinks {
+                        links: some.to_vec(),
+                        is_noted: context.settings.activity.keep_days.get() > 0,
+                        now: ground.clock.now(),
+                    };
+                    ended += ground.metadata.write(end).await?;
                 }
                 print_line(&format!("{ended} links ended"))?;
             }

@@ -7,6 +7,7 @@
 //! Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 the data was written by a
 //! newer version. `check` has its own: 0 clean, 1 repaired, 2 damaged, 3 could not check.
 
+mod activity;
 mod backup;
 mod check;
 mod collect;
@@ -114,6 +115,9 @@ enum OnGround {
     Link(link::Link),
     /// Says who can see a file or folder, and by which shares.
     Who(who::Who),
+    /// Shows what people did: to files, to shares, through links.
+    #[command(subcommand)]
+    Activity(activity::Activity),
     /// Shows or sets how much a user or a group may store.
     #[command(subcommand)]
     Quota(quota::Quota),
@@ -146,6 +150,7 @@ impl OnGround {
             | Self::Group(_)
             | Self::Link(_)
             | Self::Who(_)
+            | Self::Activity(_)
             | Self::Quota(_)
             | Self::Backup(_)
             | Self::Check(_)
@@ -159,7 +164,8 @@ impl OnGround {
             Self::User(command) => command.run(context, ground).await?,
             Self::Token(command) => command.run(ground).await?,
             Self::Group(command) => command.run(context, ground).await?,
-            Self::Link(command) => command.run(ground).await?,
+            Self::Link(command) => command.run(context, ground).await?,
+            Self::Activity(command) => command.run(ground).await?,
             Self::Who(command) => command.run(ground).await?,
             Self::Quota(command) => command.run(context, ground).await?,
             Self::Backup(command) => command.run(context, ground).await?,

@@ -163,6 +163,7 @@ async fn run(context: Context) -> Result<(), CliError> {
         metadata: Arc::clone(&app.ground.metadata),
         maintenance: Arc::clone(&app.maintenance),
         mailer: app.mailer.clone(),
+        notices: Arc::clone(&app.notices),
         clock: app.ground.clock.clone(),
         periods: periods(settings),
     };

@@ -18,6 +18,7 @@ use crate::config::words::Colour;
 use crate::config::words::HostName;
 use crate::config::words::LogFormat;
 use crate::config::words::LogLevel;
+use crate::config::words::MailLanguage;
 use crate::config::words::MailTls;
 use crate::config::words::PeopleSearch;
 use crate::config::words::QuotaDefault;
@@ -25,6 +26,7 @@ use crate::config::words::ReleaseNumber;
 use crate::config::words::Words;
 use crate::config::words::Zone;
 use crate::config::written::Written;
+use crate::language::Language;
 use crate::mail::Encryption;
 use crate::mail::Password;
 use crate::mail::Sender;
@@ -280,6 +282,9 @@ section! {
         per_person_max: Number<1, 10_000_000> = Number::new(10_000),
         /// Addresses of links that can be got wrong from one network address within ten minutes; the next wrong ones are answered 429.
         wrong_links_max: Number<1, 1_000_000> = Number::new(30),
+        /// Days before a share or link ends on which its giver, and the person who was given it, are told by mail; 0: never. One that was
+        /// made to last no longer than this is passed over.
+        remind_days: Number<0, 365> = Number::new(3),
         /// The time zone in which the last day of a share ends.
         time_zone: Zone = Zone(jiff::tz::TimeZone::UTC),
     }
@@ -343,6 +348,14 @@ section! {
 }
 
 section! {
+    /// The log of what people did: who changed, moved, shared what, when, and from which address.
+    Activity {
+        /// Days for which it is kept; 0: nothing is noted, and what is there goes.
+        keep_days: Number<0, 36_500> = Number::new(365),
+    }
+}
+
+section! {
     /// Work that the server does by itself.
     Jobs {
         /// Seconds between two moves of small files from the database to packs.
@@ -384,6 +397,10 @@ section! {
         batch_max: Number<1, 10_000> = Number::new(100),
         /// Letters that may wait; what comes beyond is not sent.
         queue_max: Number<1, 10_000_000> = Number::new(10_000),
+        /// Whether every member of a group gets a letter when something is shared with the group, and before that ends.
+        group_shares: bool = false,
+        /// The language of letters to people of whom it is not known in which they read: those who never signed in with a browser.
+        language: MailLanguage = MailLanguage(Language::English),
         /// Hours for which a letter is tried again, after a minute at first and in the end each hour; then it is given up with a line in the log.
         give_up_hours: Number<1, 1_000> = Number::new(72),
     }
@@ -471,6 +488,8 @@ settings! {
     session: Session = "session",
     /// `[history]`
     history: History = "history",
+    /// `[activity]`
+    activity: Activity = "activity",
     /// `[jobs]`
     jobs: Jobs = "jobs",
     /// `[mail]`

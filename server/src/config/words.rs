@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::config::values::SettingValue;
 use crate::config::values::UnknownWord;
 use crate::config::values::string_setting;
+use crate::language::Language;
 use crate::mail::Encryption;
 use crate::mail::Password;
 use crate::mail::Sender;
@@ -33,6 +34,7 @@ string_setting!(
     "the name of a host or its address, such as \"mail.example.org\""
 );
 string_setting!(MailTls, "\"none\", \"starttls\" or \"tls\"");
+string_setting!(MailLanguage, "\"en\" or \"fr\"");
 string_setting!(
     Sender,
     "an address of mail, such as \"cloud@example.org\" or \"Nuage <cloud@example.org>\""
@@ -198,6 +200,24 @@ impl fmt::Display for MailTls {
             Encryption::StartTls => "starttls",
             Encryption::Tls => "tls",
         })
+    }
+}
+
+/// The language of letters to people of whom it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailLanguage(pub Language);
+
+impl std::str::FromStr for MailLanguage {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Language::of_tag(text).map(Self).ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for MailLanguage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.tag())
     }
 }
 

@@ -48,7 +48,11 @@ pub struct PieceAsked {
 impl PieceAsked {
     /// Reads the headers; `None`: the whole listing is wanted, or must be answered with.
     pub fn parse(headers: &HeaderMap) -> Option<Self> {
-        let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+        // What is no text is understood as little as an empty one.
+        let text = |name: &HeaderName| {
+            let value = headers.get(name)?;
+            Some(value.to_str().map(str::trim).unwrap_or_default())
+        };
         if !text(&PAGINATE)?.eq_ignore_ascii_case("true") {
             return None;
         }

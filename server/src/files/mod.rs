@@ -10,6 +10,7 @@
 //! * A change happens entirely, durably and before the answer, or not at all.
 //! * Nothing here knows a protocol.
 
+pub mod activity;
 mod archive;
 mod arrange;
 mod browse;
@@ -117,6 +118,8 @@ pub struct FilesSettings {
     pub archive_bytes_max: u64,
     /// Archives that are made at the same time.
     pub archives_max: usize,
+    /// Whether it is noted who did what.
+    pub keeps_activity: bool,
 }
 
 impl Default for FilesSettings {
@@ -135,6 +138,7 @@ impl Default for FilesSettings {
             archive_members_max: 200_000,
             archive_bytes_max: 200_000_000_000,
             archives_max: 64,
+            keeps_activity: true,
         }
     }
 }
@@ -175,6 +179,11 @@ impl Files {
             rereads: Semaphore::new(REREADS_MAX),
             archives,
         }
+    }
+
+    /// Returns the rules' settings.
+    pub(crate) fn settings(&self) -> &FilesSettings {
+        &self.settings
     }
 
     /// Returns the moment by which locks and conditions are decided.

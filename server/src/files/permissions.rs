@@ -563,6 +563,7 @@ impl Files {
             top: located.root.top,
             allowed: located.rights.permissions,
             actor: caller.user,
+            origin: self.settings.keeps_activity.then_some(caller.origin),
             now: self.clock.now(),
             quota_default_bytes: self.settings.quota_default_bytes,
         }

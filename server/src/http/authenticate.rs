@@ -41,10 +41,12 @@ pub async fn authenticate(
     client: IpAddr,
 ) -> Result<Caller, IdentityError> {
     if let Some(token) = bearer_token(headers) {
-        return identity.authenticate_bearer(token).await;
+        let caller = identity.authenticate_bearer(token).await?;
+        return Ok(caller.from_address(client));
     }
     let (name, secret) = basic_credentials(headers).ok_or(IdentityError::Unauthenticated)?;
-    identity.authenticate_basic(&name, &secret, client).await
+    let caller = identity.authenticate_basic(&name, &secret, client).await?;
+    Ok(caller.from_address(client))
 }
 
 /// Reads the token of an `Authorization: Bearer` header (RFC 6750 section 2.1).

@@ -13,6 +13,7 @@ pub mod compress;
 pub mod conditions;
 pub mod download;
 pub mod escape;
+pub mod happening;
 pub mod human;
 pub mod language;
 pub mod observe;

@@ -42,6 +42,7 @@ mod verified;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -55,6 +56,8 @@ use crate::identity::throttle::Throttle;
 use crate::identity::tokens::TokenHasher;
 use crate::identity::verified::Verified;
 use crate::store::metadata::MetadataStore;
+use crate::store::metadata::activity::Origin;
+use crate::store::metadata::activity::Program;
 use crate::store::metadata::records::SpaceId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::shares::OpenedLink;
@@ -103,6 +106,8 @@ pub struct Caller {
     pub token: Option<TokenId>,
     /// By what they come.
     pub scope: Scope,
+    /// From where, as the log of activities keeps it.
+    pub origin: Origin,
 }
 
 /// By what a caller comes, which decides where their paths begin.
@@ -126,6 +131,10 @@ impl Caller {
             is_read_only: false,
             token: None,
             scope: Scope::Account,
+            origin: Origin {
+                program: Program::Password,
+                ..Origin::default()
+            },
         }
     }
 
@@ -133,6 +142,11 @@ impl Caller {
     pub fn of_link(link: OpenedLink) -> Self {
         // No account has a slash in its name.
         let name: Arc<str> = format!("link/{}", link.share.id.0).into();
+        let origin = Origin {
+            program: Program::Link,
+            link: Some(link.share.id),
+            ..Origin::default()
+        };
         Self {
             // No account's number, and another one for each link: what visitors hold is counted by link.
             user: UserId(-link.share.id.0),
@@ -143,6 +157,7 @@ impl Caller {
             is_read_only: false,
             token: None,
             scope: Scope::Link(Arc::new(link)),
+            origin,
         }
     }
 
@@ -150,9 +165,31 @@ impl Caller {
     pub fn of_token(account: &Account, token: &Token) -> Self {
         Self {
             is_read_only: token.is_read_only,
-            token: Some(token.id),
-            ..Self::of_account(account)
+            ..Self::of_account(account).on_device(token.id)
         }
+    }
+
+    /// The same, with the app password of a device.
+    #[must_use]
+    pub(crate) fn on_device(mut self, token: TokenId) -> Self {
+        self.token = Some(token);
+        self.origin.program = Program::Device;
+        self.origin.token = Some(token);
+        self
+    }
+
+    /// The same, with a browser.
+    #[must_use]
+    pub(crate) fn by_page(mut self) -> Self {
+        self.origin.program = Program::Page;
+        self
+    }
+
+    /// The same, from a network address.
+    #[must_use]
+    pub fn from_address(mut self, client: IpAddr) -> Self {
+        self.origin.address = Some(client);
+        self
     }
 }
 

@@ -28,6 +28,7 @@ use crate::store::metadata::accounts::sessions::TouchSession;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
+use crate::store::metadata::notices::NoteLanguage;
 
 const TEXT_BYTES: usize = 32;
 const HASH_CONTEXT: &str = "nuage 2026-11 hash of a session";
@@ -164,7 +165,21 @@ impl Identity {
             return Ok(None);
         };
         self.slide(hash, &session, now).await?;
-        Ok(Some(Caller::of_account(&session.account)))
+        Ok(Some(Caller::of_account(&session.account).by_page()))
+    }
+
+    /// Notes in which language somebody reads who has just signed in with a browser.
+    pub async fn note_language(
+        &self,
+        session: &Secret,
+        tag: &'static str,
+    ) -> Result<(), IdentityError> {
+        let hash = self.session_keys.hash_of(session.reveal());
+        if let Some(session) = self.store.read(FindSession { hash }).await? {
+            let account = session.account.id;
+            self.store.write(NoteLanguage { account, tag }).await?;
+        }
+        Ok(())
     }
 
     async fn slide(

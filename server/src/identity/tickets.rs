@@ -68,7 +68,7 @@ impl Identity {
         let ticket = ticket.ok_or(IdentityError::Unauthenticated)?;
         let mut caller = Caller::of_account(&ticket.account);
         if let Some((token, is_read_only)) = ticket.token {
-            caller.token = Some(token);
+            caller = caller.on_device(token);
             caller.is_read_only = is_read_only;
         }
         Ok((caller, ticket.node))

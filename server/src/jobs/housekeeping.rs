@@ -1,4 +1,4 @@
-//! What time ends: the trash, old versions, tombstones, locks, abandoned uploads, archived accounts.
+//! What time ends: the trash, old versions, tombstones, the log of activities, locks, abandoned uploads, archived accounts.
 //!
 //! Each function does all that is due, in slices that leave room for people's
 //! writes between them. What loses its last name here is only noted; its bytes
@@ -11,6 +11,8 @@ use crate::clock::Timestamp;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::accounts::FinishPurge;
 use crate::store::metadata::accounts::ListPurgeable;
+use crate::store::metadata::activity::SLICE_ACTIVITIES;
+use crate::store::metadata::activity::SweepActivity;
 use crate::store::metadata::ended_locks::EndLocks;
 use crate::store::metadata::ended_locks::SLICE_LOCKS;
 use crate::store::metadata::ended_locks::SpacesWithEndedLocks;
@@ -45,6 +47,8 @@ pub struct Retention {
     pub daily_versions_days: i64,
     /// Tombstones: a client that was away longer reads everything anew.
     pub tombs_days: i64,
+    /// What people did.
+    pub activity_days: i64,
 }
 
 impl Default for Retention {
@@ -54,6 +58,7 @@ impl Default for Retention {
             all_versions_days: 30,
             daily_versions_days: 180,
             tombs_days: 180,
+            activity_days: 365,
         }
     }
 }
@@ -92,6 +97,7 @@ impl Housekeeping {
         self.thin_history().await?;
         self.relieve_pressure().await?;
         self.drop_tombs().await?;
+        self.sweep_activity().await?;
         self.sweep_parts().await?;
         self.metadata.write_in_background(SweepNews).await?;
         self.end_locks().await
@@ -262,6 +268,16 @@ impl Housekeeping {
             .await?
         {}
         Ok(())
+    }
+
+    async fn sweep_activity(&self) -> StoreResult<()> {
+        let before = self.days_ago(self.retention.activity_days);
+        loop {
+            let sweep = SweepActivity { before };
+            if self.metadata.write_in_background(sweep).await? < SLICE_ACTIVITIES {
+                return Ok(());
+            }
+        }
     }
 
     async fn drop_tombs(&self) -> StoreResult<()> {

@@ -32,6 +32,7 @@ use crate::identity::Identity;
 use crate::jobs::maintenance::Maintenance;
 use crate::jobs::requests::answer_requests;
 use crate::mail::Mailer;
+use crate::mail::Notices;
 use crate::store::chunks::ChunkError;
 use crate::store::metadata::MetadataStore;
 use crate::store::metadata::error::StoreError;
@@ -80,6 +81,8 @@ pub struct Schedule {
     pub maintenance: Arc<Maintenance>,
     /// What sends letters, where there is a server of mail.
     pub mailer: Option<Arc<Mailer>>,
+    /// What writes them of what people share.
+    pub notices: Arc<Notices>,
     /// The source of time.
     pub clock: Clock,
     /// How often.
@@ -214,6 +217,7 @@ impl Schedule {
             }
             Task::Mail => {
                 if let Some(mailer) = &self.mailer {
+                    self.notices.run().await?;
                     mailer.send_due().await?;
                 }
             }

@@ -1,7 +1,7 @@
 //! Mail that the server sends: letters, the way to a server of mail, and the queue between.
 //!
-//! A request never waits for mail: it puts a letter into the queue, in its own transaction
-//! ([`enqueue`](crate::store::metadata::mail::enqueue)), and a job sends what is due ([`Mailer::send_due`]). What cannot be
+//! A request never waits for mail: it notes in its own transaction of which share people are to be told, and a job makes
+//! letters of it ([`Notices::run`]), which enter the queue ([`enqueue`](crate::store::metadata::mail::enqueue)); a job sends what is due ([`Mailer::send_due`]). What cannot be
 //! sent is tried again, after a minute at first and then ever later, until it is given up with a line in the log.
 //!
 //! # Always true
@@ -12,6 +12,7 @@
 //! * Neither texts nor passwords are logged.
 
 mod letters;
+mod notices;
 mod post;
 mod sender;
 
@@ -27,7 +28,10 @@ use crate::store::metadata::mail::QueuedLetter;
 
 pub use crate::mail::letters::Letters;
 pub use crate::mail::letters::LinkEnds;
+pub use crate::mail::letters::ShareEnds;
 pub use crate::mail::letters::Shared;
+pub use crate::mail::notices::NoticeSettings;
+pub use crate::mail::notices::Notices;
 pub use crate::mail::post::Encryption;
 pub use crate::mail::post::Login;
 pub use crate::mail::post::Password;

@@ -43,7 +43,7 @@ fn everything(
     (settings, sharing): (&NextcloudSettings, &SharingSettings),
     base_url: &str,
 ) -> Value {
-    json!({
+    let mut all = json!({
         "bruteforce": bruteforce(),
         "checksums": {
             "supportedTypes": ["SHA256", "SHA1", "MD5", "ADLER32"],
@@ -59,7 +59,12 @@ fn everything(
         "files_sharing": files_sharing(sharing),
         "notify_push": push::capability(base_url),
         "theming": theming(settings, base_url),
-    })
+    });
+    if let (true, Some(fields)) = (settings.keeps_activity, all.as_object_mut()) {
+        let activity = json!({"apiv2": ["filters", "filters-api", "previews", "rich-strings"]});
+        fields.insert("activity".to_owned(), activity);
+    }
+    all
 }
 
 /// Nobody who holds a valid credential is slowed down.

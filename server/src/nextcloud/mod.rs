@@ -5,6 +5,7 @@
 //! * Nothing is decided here: who somebody is, `identity` says; what they may do, `files` says.
 //! * What is not served is answered as those clients tolerate it.
 
+mod activity;
 mod browser;
 mod capabilities;
 mod device_flow;
@@ -83,6 +84,8 @@ pub struct NextcloudSettings {
     pub theme: Theme,
     /// Who may listen for changes, and how often they are told.
     pub push: PushSettings,
+    /// Whether it is noted who did what, so that people can read it.
+    pub keeps_activity: bool,
 }
 
 impl NextcloudSettings {
@@ -391,6 +394,7 @@ impl Nextcloud {
                 self.change_share(caller, what).await
             }
             Route::EndShare(id) => self.end_share(caller, id).await,
+            Route::Activity(filter) => Box::pin(self.list_activity(caller, filter, asked)).await,
             Route::Sharees => self.find_sharees(caller, asked).await,
             Route::RecommendedSharees => self.recommend_sharees(caller, asked.query).await,
             Route::Nothing => Ok(Data::tagged(json!([]))),
@@ -421,6 +425,8 @@ enum Route<'a> {
     CreateShare,
     ChangeShare(&'a str),
     EndShare(&'a str),
+    /// What happened, of a kind.
+    Activity(&'a str),
     Sharees,
     RecommendedSharees,
     /// No application beside the files: an empty list.
@@ -454,6 +460,10 @@ impl<'a> Route<'a> {
             ("GET", ["apps", "files_sharing", "api", "v1", "sharees"]) => Some(Self::Sharees),
             ("GET", ["apps", "files_sharing", "api", "v1", "sharees_recommended"]) => {
                 Some(Self::RecommendedSharees)
+            }
+            ("GET", ["apps", "activity", "api", "v2", "activity"]) => Some(Self::Activity("all")),
+            ("GET", ["apps", "activity", "api", "v2", "activity", filter]) => {
+                Some(Self::Activity(filter))
             }
             ("GET", ["core", "navigation", "apps"]) => Some(Self::Nothing),
             (method, ["apps", "files_sharing", "api", "v1", rest @ ..]) => {

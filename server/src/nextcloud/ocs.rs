@@ -5,6 +5,7 @@
 //! `"statuscode":` and a number, so there is no space in it.
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -91,16 +92,18 @@ pub(super) struct Data {
     is_secret: bool,
     /// Where the next page is (RFC 8288).
     next: Option<String>,
+    /// The number at which the next page of activities goes on.
+    last_given: Option<i64>,
+    /// Whether the client has everything already.
+    is_old: bool,
 }
 
 impl Data {
     /// An answer with something in it that opens something: its length must tell nothing of it.
     pub(super) fn secret(value: Value) -> Self {
         Self {
-            value,
-            is_tagged: false,
             is_secret: true,
-            next: None,
+            ..value.into()
         }
     }
 
@@ -109,6 +112,22 @@ impl Data {
         Self {
             is_tagged: true,
             ..value.into()
+        }
+    }
+
+    /// An answer to somebody who has everything already.
+    pub(super) fn nothing_new() -> Self {
+        Self {
+            is_old: true,
+            ..json!([]).into()
+        }
+    }
+
+    /// The same, with the number at which the next page goes on.
+    pub(super) fn ending_at(self, last: i64) -> Self {
+        Self {
+            last_given: Some(last),
+            ..self
         }
     }
 
@@ -128,6 +147,8 @@ impl From<Value> for Data {
             is_tagged: false,
             is_secret: false,
             next: None,
+            last_given: None,
+            is_old: false,
         }
     }
 }
@@ -288,8 +309,17 @@ fn succeed(clothes: Clothes, headers: &HeaderMap, data: &Data) -> Response<Body>
         Dialect::V2 => put(&mut meta, "statuscode", 200.into()),
     }
     let text = wrap(clothes.form, &meta, &data.value);
+    if data.is_old {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
     if !data.is_tagged {
         let mut response = answer(clothes, StatusCode::OK, text);
+        if let Some(last) = data.last_given {
+            let name = HeaderName::from_static("x-activity-last-given");
+            response.headers_mut().insert(name, last.into());
+        }
         if let Some(Ok(link)) = data.next.as_deref().map(HeaderValue::try_from) {
             response.headers_mut().insert(header::LINK, link);
         }

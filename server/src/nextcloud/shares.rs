@@ -241,6 +241,7 @@ impl Nextcloud {
             is_endless: day == Some(""),
             password: password_of(form),
             address: None,
+            tells: says_true(form, "sendMail") != Some(false),
         };
         let share = self.sharing.share(caller, new).await?;
         self.describe_one(caller, &share, base_url).await

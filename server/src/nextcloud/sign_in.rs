@@ -95,6 +95,10 @@ impl Nextcloud {
                 return Ok(self.sign_in_page(browser, next, user, Some(&error)));
             }
         };
+        let tag = browser.language.tag();
+        if let Err(error) = self.identity.note_language(&session, tag).await {
+            tracing::warn!(%error, "the language of somebody was not noted");
+        }
         let mut response = see_other(next);
         let is_https = browser.is_https();
         put_cookie(&mut response, Cookie::Session.put(&session, is_https));

@@ -14,6 +14,8 @@ use crate::identity::Caller;
 use crate::identity::error::IdentityError;
 use crate::identity::secret::Secret;
 use crate::sharing::Sharing;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::NoteVisit;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::shares::FindLink;
 use crate::store::metadata::shares::NoteLinkUse;
@@ -24,6 +26,8 @@ use crate::store::metadata::shares::ShareId;
 const WRONG_SECONDS: u64 = 10 * 60;
 /// Addresses that are counted.
 const ADDRESSES_MAX: u64 = 50_000;
+/// Whatever one address does with a link within this time is one visit, in seconds.
+const VISIT_SECONDS: i64 = 30 * 60;
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 64;
 
@@ -44,6 +48,19 @@ impl WrongTokens {
         let count = self.0.get(&address).unwrap_or(0).saturating_add(1);
         self.0.insert(address, count);
         count
+    }
+}
+
+/// Visits that were noted, so that the next request of one costs nothing.
+pub(super) struct Visits(Cache<(ShareId, Deed, IpAddr), ()>);
+
+impl Visits {
+    pub(super) fn new() -> Self {
+        let noted = Cache::builder()
+            .max_capacity(ADDRESSES_MAX)
+            .time_to_live(Duration::from_secs(VISIT_SECONDS.unsigned_abs()))
+            .build();
+        Self(noted)
     }
 }
 
@@ -96,8 +113,8 @@ impl Sharing {
                     .await?;
             }
         }
-        self.note_use(&link, 0);
-        Ok(Caller::of_link(link))
+        self.note_use(&link, (client, 0));
+        Ok(Caller::of_link(link).from_address(client))
     }
 
     async fn test_password(
@@ -149,8 +166,13 @@ impl Sharing {
         Some(self.identity.make_link_pass(link.share.id.0, hash))
     }
 
-    /// Counts downloads through a link, without letting the request wait for it.
-    pub fn note_use(&self, link: &OpenedLink, downloads: u64) {
+    /// Counts downloads through a link and notes the visit, without letting the request wait for it.
+    pub fn note_use(&self, link: &OpenedLink, (client, downloads): (IpAddr, u64)) {
+        let deed = match downloads {
+            0 => Deed::LinkOpened,
+            _ => Deed::LinkDownloaded,
+        };
+        self.note_visit(link, deed, client);
         let now = self.clock.now();
         let noted = link.share.opened_at.unwrap_or(Timestamp(0));
         if downloads == 0 && now < noted.plus_seconds(60) {
@@ -165,6 +187,31 @@ impl Sharing {
         tokio::spawn(async move {
             if let Err(error) = store.write_in_background(note).await {
                 tracing::debug!(%error, "the use of a link was not noted");
+            }
+        });
+    }
+
+    /// Notes what a visitor does with a link, once for each visit.
+    fn note_visit(&self, link: &OpenedLink, deed: Deed, client: IpAddr) {
+        let key = (link.share.id, deed, client);
+        if !self.files.settings().keeps_activity || self.visits.0.contains_key(&key) {
+            return;
+        }
+        self.visits.0.insert(key, ());
+        let now = self.clock.now();
+        let visit = NoteVisit {
+            deed,
+            link: link.share.id,
+            sharer: link.share.sharer,
+            node: link.share.node.clone(),
+            address: client,
+            now,
+            since: now.plus_seconds(-VISIT_SECONDS),
+        };
+        let store = Arc::clone(&self.metadata);
+        tokio::spawn(async move {
+            if let Err(error) = store.write_in_background(visit).await {
+                tracing::debug!(%error, "the visit of a link was not noted");
             }
         });
     }

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::files::Files;
 use crate::identity::Identity;
+use crate::sharing::links::Visits;
 use crate::sharing::links::WrongTokens;
 use crate::store::metadata::MetadataStore;
 
@@ -59,6 +60,30 @@ pub struct SharingSettings {
     pub wrong_links_max: u32,
     /// By whose midnight days end.
     pub time_zone: TimeZone,
+    /// Who is told by mail of what they are given.
+    pub told: Told,
+}
+
+/// Who is told by mail of what they are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nobody.
+    Nobody,
+    /// Whoever is given something themselves.
+    People,
+    /// Everybody, also of a group that is given something.
+    Groups,
+}
+
+impl SharingSettings {
+    /// Returns whether those whom a new share reaches are told by mail.
+    fn tells(&self, receiver: Receiver) -> bool {
+        match receiver {
+            Receiver::Person(_) => self.told != Told::Nobody,
+            Receiver::Team(_) => self.told == Told::Groups,
+            Receiver::Link => false,
+        }
+    }
 }
 
 impl Default for SharingSettings {
@@ -72,6 +97,7 @@ impl Default for SharingSettings {
             shares_max: 10_000,
             wrong_links_max: 30,
             time_zone: TimeZone::UTC,
+            told: Told::Nobody,
         }
     }
 }
@@ -84,6 +110,7 @@ pub struct Sharing {
     clock: Clock,
     settings: SharingSettings,
     wrong_tokens: WrongTokens,
+    visits: Visits,
 }
 
 impl Sharing {
@@ -102,6 +129,7 @@ impl Sharing {
             clock,
             settings,
             wrong_tokens: WrongTokens::new(),
+            visits: Visits::new(),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::identity::secret::Secret;
 use crate::sharing::Sharing;
 use crate::sharing::SharingError;
 use crate::sharing::SharingResult;
+use crate::store::metadata::activity::Origin;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::shares::ChangeShare;
@@ -74,6 +75,8 @@ pub struct NewShare {
     pub password: Option<Secret>,
     /// Of a link: what its address shall end with.
     pub address: Option<String>,
+    /// Whether those whom it reaches are told by mail, if the settings say so too.
+    pub tells: bool,
 }
 
 /// What shall change of a share; `None`: stays as it is.
@@ -185,6 +188,8 @@ impl Sharing {
             }),
             password_hash,
             shares_max: self.settings.shares_max,
+            tells: wanted.tells && self.settings.tells(receiver),
+            origin: self.origin(caller),
             now: self.clock.now(),
         };
         let made = self.metadata.write(create).await.map_err(refused)?;
@@ -234,6 +239,7 @@ impl Sharing {
         let change = ChangeShare {
             share: id,
             asker: caller.user,
+            origin: self.origin(caller),
             change: ShareChange {
                 permissions,
                 may_download: changes.may_download,
@@ -254,6 +260,7 @@ impl Sharing {
         let end = EndShare {
             share: id,
             asker: caller.user,
+            origin: self.origin(caller),
             now: self.clock.now(),
         };
         self.metadata.write(end).await.map_err(refused)?;
@@ -347,7 +354,20 @@ impl Sharing {
     /// Ends links of whomever, for administrators; returns how many there were.
     pub async fn end_links(&self, caller: &Caller, links: Vec<ShareId>) -> SharingResult<u64> {
         must_administer(caller)?;
-        self.metadata.write(EndLinks(links)).await.map_err(refused)
+        let end = EndLinks {
+            links,
+            is_noted: self.files.settings().keeps_activity,
+            now: self.clock.now(),
+        };
+        self.metadata.write(end).await.map_err(refused)
+    }
+
+    /// Returns from where somebody asks, where that is kept.
+    fn origin(&self, caller: &Caller) -> Option<Origin> {
+        self.files
+            .settings()
+            .keeps_activity
+            .then_some(caller.origin)
     }
 
     async fn read(&self, which: Which) -> SharingResult<Vec<Share>> {

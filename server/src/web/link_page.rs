@@ -175,7 +175,7 @@ impl Web {
                 if let (Some(link), true) =
                     (link_of(caller), is_one && response.status().is_success())
                 {
-                    self.sharing.note_use(link, 1);
+                    self.sharing.note_use(link, (guest.client, 1));
                 }
                 response
             }
@@ -199,7 +199,7 @@ impl Web {
             Ok(whole) => {
                 let link = link_of(caller);
                 if let Some(link) = link.filter(|_| !is_head) {
-                    self.sharing.note_use(link, 1);
+                    self.sharing.note_use(link, (guest.client, 1));
                 }
                 let name = link.map(|link| Self::title(link, &path));
                 let (now, language) = (self.files.now(), guest.language);

@@ -226,7 +226,7 @@ fn finder_takes_a_file() {
         )
         .send()
     };
-    let lock = |path: &str| {
+    let take_lock = |path: &str| {
         let call = finder.call("LOCK", path).header("Depth", "0");
         let call = call
             .header("Timeout", "Second-600")
@@ -256,7 +256,7 @@ fn finder_takes_a_file() {
     look(path).expect(404);
     finder.call("PUT", path).body("").send().expect(201);
     look(beside).expect(404);
-    let locked = lock(path);
+    let locked = take_lock(path);
     assert_eq!(locked.status, 200);
     let token = token_of(&locked);
     finder.call("GET", path).send().expect(200);
@@ -265,7 +265,7 @@ fn finder_takes_a_file() {
     look(path).expect(207);
     unlock(path, &token);
     // What it knows of the file: a lock on a name that is free makes an empty file (RFC 4918 section 7.3).
-    let made = lock(beside);
+    let made = take_lock(beside);
     assert_eq!(made.status, 201);
     let own = token_of(&made);
     assert_eq!(finder.call("GET", beside).send().expect(200).body, b"");

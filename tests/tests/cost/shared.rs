@@ -42,6 +42,11 @@ fn crowd(data: &DataFolder, group: &str, people: u64) {
 }
 
 /// Returns how many statements a request takes.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the figures are written as numbers with a point, and count"
+)]
 fn statements(server: &TestServer, request: &mut dyn FnMut(usize)) -> u64 {
     let count = || server.metric("nuage_metadata_statements_total", "") as u64;
     let samples = (0..SAMPLES).map(|number| {

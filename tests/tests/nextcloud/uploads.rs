@@ -657,9 +657,14 @@ fn memory_for_a_large_upload_in_parts_is_at_most_24_mib() {
 }
 
 #[test]
-fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
+fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_bounded() {
     const PARTS: u64 = 15;
     const PART: u64 = 74 << 20;
+    // An object on its way to S3 is held until the store has it.
+    let most = match Shape::of_this_run() {
+        Shape::Embedded => 16 << 10,
+        Shape::Scaled => 24 << 10,
+    };
     // The allocator gives back at once what is freed, so that only what is in use counts.
     let server = TestServer::with(&[("MIMALLOC_PURGE_DELAY", "0")]);
     let alice = server.user("alice");
@@ -689,7 +694,7 @@ fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
         let before = server.restart_memory_peak();
         transfer(PART);
         tried.push(server.memory_peak_bytes().saturating_sub(before) >> 10);
-        if tried.last().is_some_and(|added| *added <= 16 << 10) {
+        if tried.last().is_some_and(|added| *added <= most) {
             break;
         }
     }
@@ -698,7 +703,7 @@ fn memory_for_an_upload_of_over_a_gibibyte_in_parts_is_at_most_16_mib() {
         "{} MiB of new bytes in {PARTS} parts: {tried:?} KiB of memory",
         (PARTS * PART) >> 20
     ));
-    assert!(least <= 16 << 10, "{least} KiB");
+    assert!(least <= most, "{least} KiB");
 }
 
 #[test]

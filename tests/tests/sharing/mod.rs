@@ -22,18 +22,18 @@ pub(crate) const READ: u8 = 1;
 pub(crate) const CHANGE: u8 = 15;
 const ALL: u8 = 31;
 /// How long a server may take to notice what a command changed.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Reads what an OCS answer holds.
 #[track_caller]
-fn data(answer: &Answer) -> Value {
+pub(crate) fn data(answer: &Answer) -> Value {
     let envelope: Value =
         serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer}"));
     envelope["ocs"]["data"].clone()
 }
 
 /// Calls the sharing API with a form.
-fn call(user: &User, method: &str, place: &str, form: &[(&str, &str)]) -> Answer {
+pub(crate) fn call(user: &User, method: &str, place: &str, form: &[(&str, &str)]) -> Answer {
     let mut body = form_urlencoded(form);
     let mark = if place.contains('?') { '&' } else { '?' };
     let target = format!("{API}/{place}{mark}format=json");
@@ -102,7 +102,7 @@ fn letters(user: &User, path: &str) -> String {
 }
 
 /// Returns today, where the server counts days if nothing else is set.
-fn today() -> jiff::civil::Date {
+pub(crate) fn today() -> jiff::civil::Date {
     jiff::Timestamp::now()
         .to_zoned(jiff::tz::TimeZone::UTC)
         .date()

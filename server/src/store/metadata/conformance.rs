@@ -1,6 +1,7 @@
 //! What every engine must do alike: one suite, run on each.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,8 @@ use crate::store::metadata::accounts::DeleteAccount;
 use crate::store::metadata::accounts::Quota;
 use crate::store::metadata::accounts::RestoreAccount;
 use crate::store::metadata::accounts::hand_over::Receiver;
+use crate::store::metadata::activity::Origin;
+use crate::store::metadata::activity::Program;
 use crate::store::metadata::browse::FindNode;
 use crate::store::metadata::browse::ListChildren;
 use crate::store::metadata::browse::OpenListing;
@@ -57,6 +60,7 @@ use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Permissions;
 use crate::store::metadata::records::SpaceId;
+use crate::store::metadata::records::TokenId;
 use crate::store::metadata::records::UserId;
 use crate::store::metadata::testing::Home;
 use crate::store::metadata::trash::DiscardTrash;
@@ -73,6 +77,8 @@ use crate::store::metadata::versions::DeleteVersion;
 use crate::store::metadata::versions::ListVersions;
 use crate::store::metadata::versions::RestoreVersion;
 
+#[path = "conformance/activity.rs"]
+mod activity;
 #[path = "conformance/finding.rs"]
 mod finding;
 #[path = "conformance/mail.rs"]
@@ -156,6 +162,12 @@ impl Fixture {
             top: None,
             allowed: Permissions::ALL,
             actor: UserId(1),
+            origin: Some(Origin {
+                program: Program::Device,
+                token: Some(TokenId(1)),
+                link: None,
+                address: Some(IpAddr::from([192, 0, 2, 77])),
+            }),
             now: Timestamp::from_seconds(1_000_000 + at_seconds),
             quota_default_bytes: self.quota,
         }
@@ -277,6 +289,7 @@ impl Fixture {
                 precondition,
             })
             .await
+            .map(drop)
     }
 
     async fn find(&self, at: &str) -> Option<Node> {

@@ -13,6 +13,9 @@ use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::Event;
+use crate::store::metadata::activity::note;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::Change;
@@ -103,6 +106,7 @@ impl Operation for Copy {
         };
         let id = copy_tree(tx, source, whole, &target).await?;
         let node = node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?;
+        note(tx, change, Event::of(Deed::Created, &node)).await?;
         Ok(Committed {
             node,
             created: old.is_none(),
@@ -153,6 +157,7 @@ async fn overwrite_file<T: Tx>(
     touch_above(tx, ends.to.above()?, seq, growth).await?;
     charge(tx, change.space, growth, signed(old.size_bytes)).await?;
     let node = node_by_id(tx, old.id).await?.ok_or(Refusal::NotFound)?;
+    note(tx, change, Event::of(Deed::Changed, &node)).await?;
     Ok(Committed {
         node,
         created: false,

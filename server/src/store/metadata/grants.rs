@@ -103,15 +103,6 @@ async fn all_on<T: Tx>(
     tx: &mut T,
     (person, node, now): (UserId, NodeId, Timestamp),
 ) -> StoreResult<Permissions> {
-    let found = everything_on(tx, (person, node, now)).await?;
-    Ok(found.and(Permissions::ALL))
-}
-
-/// Returns the same with [`Permissions::DOWNLOAD`].
-async fn everything_on<T: Tx>(
-    tx: &mut T,
-    (person, node, now): (UserId, NodeId, Timestamp),
-) -> StoreResult<Permissions> {
     let standing = ask_standing(tx, person, node).await?;
     let shares = tx
         .ask(

@@ -7,6 +7,7 @@
 
 use crate::clock::NANOS;
 use crate::clock::Timestamp;
+use crate::store::metadata::activity::forget_some_of_space;
 use crate::store::metadata::contents::maybe_dead;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::nodes::effective_quota;
@@ -621,7 +622,9 @@ impl Operation for PurgeSpace {
             )
             .await?;
         let Some(tops) = tops else { return Ok(true) };
-        if drop_some_of_space(tx, self.space, self.now).await? {
+        if drop_some_of_space(tx, self.space, self.now).await?
+            || forget_some_of_space(tx, self.space).await?
+        {
             return Ok(false);
         }
         for top in tops {

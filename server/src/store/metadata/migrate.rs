@@ -134,7 +134,11 @@ async fn fill(
         compare(source, table, &client, &mut progress, report).await?;
     }
     client
-        .batch_execute("ANALYZE; UPDATE schema_version SET filled_from = NULL")
+        .batch_execute(
+            "SELECT setval(pg_get_serial_sequence('activity', 'id'), \
+             (SELECT coalesce(max(id), 0) + 1 FROM activity), false); \
+             ANALYZE; UPDATE schema_version SET filled_from = NULL",
+        )
         .await
         .map_err(|error| store_error(&error))?;
     drop(client);

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod across;
+pub mod activity;
 pub mod audience;
 pub mod backup;
 pub mod browse;
@@ -42,6 +43,7 @@ pub mod marks;
 pub mod migrate;
 pub mod mounts;
 pub mod nodes;
+pub mod notices;
 pub mod packs;
 pub mod parts;
 #[cfg(test)]

@@ -20,7 +20,6 @@ use crate::store::metadata::accounts::teams::TeamId;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
-use crate::store::metadata::grants::OF_OWNER;
 use crate::store::metadata::grants::fitting;
 use crate::store::metadata::grants::passed_on_by;
 use crate::store::metadata::grants::permissions_of;
@@ -75,6 +74,8 @@ pub struct Mount {
     pub source: Source,
     /// When any of this ends by itself, at the earliest.
     pub until: Option<Timestamp>,
+    /// Since when it has been shared with the person; `None`: it is their group's.
+    pub since: Option<Timestamp>,
 }
 
 impl Mount {
@@ -267,6 +268,7 @@ impl Belonging {
                 sharer: shown,
                 source: Source::Team(self.team, self.role),
                 until: None,
+                since: None,
             },
         }
     }
@@ -331,7 +333,6 @@ impl ListMounts {
             } else {
                 passed_on_by(tx, (grant.sharer, grant.node.id, self.now)).await?
             };
-            let may_download = grant.may_download && of_giver.has(Permissions::DOWNLOAD);
             let permissions = fitting(grant.permissions.and(of_giver), &grant.node);
             if permissions == Permissions::NONE {
                 continue;
@@ -345,6 +346,7 @@ impl ListMounts {
                 mount.permissions = mount.permissions.or(permissions);
                 mount.may_download |= may_download;
                 mount.until = earlier(mount.until, grant.expires_at);
+                mount.since = earlier(mount.since, Some(grant.made_at));
                 same.made_at = same.made_at.max(grant.made_at);
                 if let Source::Shares(ids) = &mut mount.source {
                     ids.push(grant.id);
@@ -365,6 +367,7 @@ impl ListMounts {
                     sharer: grant.by,
                     source: Source::Shares(vec![grant.id]),
                     until: grant.expires_at,
+                    since: Some(grant.made_at),
                 },
             });
         }

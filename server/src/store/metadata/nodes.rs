@@ -17,6 +17,7 @@ use nuage_shared::node_path::NodePath;
 use nuage_shared::node_path::PathFault;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::activity::Origin;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -82,6 +83,8 @@ pub struct Change {
     pub allowed: Permissions,
     /// Who asked.
     pub actor: UserId,
+    /// From where they asked; `None`: what is done leaves no row in the log of activities.
+    pub origin: Option<Origin>,
     /// The moment of the request.
     pub now: Timestamp,
     /// Quota of spaces that have none of their own; `None`: no limit.

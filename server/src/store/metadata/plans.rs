@@ -57,6 +57,8 @@ const GROWING: &[&str] = &[
     "sharing_news",
     "mail_queue",
     "name_word",
+    "activity",
+    "share_notice",
 ];
 
 /// Files whose statements run only in commands or in background jobs over everything.
@@ -130,6 +132,26 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "a background job, over what waits for it, a page at a time",
     ),
     (
+        "a WHERE a.id > $1 AND a.id ",
+        "an administrator looks at what was done, a page at a time",
+    ),
+    (
+        "SELECT id FROM activity ORDER BY id LIMIT $2",
+        "housekeeping, over the oldest rows, a slice at a time",
+    ),
+    (
+        "FROM share_notice ORDER BY at LIMIT 1",
+        "a background job reads one row",
+    ),
+    (
+        "FROM sharing_news WHERE id > $1 ORDER BY id LIMIT $2",
+        "what came since the last second, a page at most",
+    ),
+    (
+        "DELETE FROM sharing_news WHERE id <= (",
+        "a background job; what it reads it deletes",
+    ),
+    (
         "SELECT min(begun) FROM lease WHERE until > $1",
         "the collector asks; leases are the few long uploads of this moment",
     ),
@@ -173,6 +195,7 @@ INSERT INTO pack_work SELECT id, id FROM pack;
 INSERT INTO pack_source SELECT id, id + 1 FROM pack;
 INSERT INTO lease SELECT randomblob(16), id, id, id FROM account;
 INSERT INTO lease_content SELECT l.id, l.space_id FROM lease l;
+INSERT INTO sharing_news SELECT id, id % 4, id FROM node;
 INSERT INTO session SELECT randomblob(32), id, 'a', 0, 0, id FROM account;
 INSERT INTO device_login SELECT randomblob(32), randomblob(32), 'd', id, NULL, NULL FROM account;
 INSERT INTO ticket SELECT randomblob(32), 1, id, NULL, NULL, id FROM account;
@@ -187,6 +210,9 @@ INSERT INTO share (id, kind, space_id, node_id, sharer_id, to_id, permissions, n
 INSERT INTO share (id, kind, space_id, node_id, sharer_id, to_id, permissions, name, made_at)
   SELECT id, 1, space_id, id, space_id, id % 59 + 1, 1, name, 0 FROM node WHERE id % 97 = 0 AND id % 41 <> 0;
 INSERT INTO mount SELECT space_id, id, NULL, name, NULL FROM node WHERE id % 4 = 1;
+INSERT INTO activity (id, space_id, node_id, folder_id, kind, name, is_folder, actor, program, at)
+  SELECT id, space_id, id, parent_id, 1, name, 0, space_id, 2, id FROM node;
+INSERT INTO share_notice SELECT id, 0, 0, id FROM share;
 INSERT INTO mail_queue SELECT id, 'a@b', 's', 'b', NULL, id, 0, id, NULL FROM account;
 ";
 

@@ -14,6 +14,11 @@ use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
 use crate::store::metadata::accounts::teams::TeamId;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::Origin;
+use crate::store::metadata::activity::ShareEvent;
+use crate::store::metadata::activity::note_ended_link;
+use crate::store::metadata::activity::note_share;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
 use crate::store::metadata::error::StoreResult;
@@ -29,6 +34,8 @@ use crate::store::metadata::nodes::paths_of;
 use crate::store::metadata::nodes::read_node;
 use crate::store::metadata::nodes::signed;
 use crate::store::metadata::nodes::unsigned;
+use crate::store::metadata::notices::Notice;
+use crate::store::metadata::notices::give_notice;
 use crate::store::metadata::records::Node;
 use crate::store::metadata::records::NodeId;
 use crate::store::metadata::records::Permissions;
@@ -59,7 +66,8 @@ pub enum Receiver {
 }
 
 impl Receiver {
-    fn columns(self) -> (i64, Option<i64>) {
+    /// Returns how it is stored: its kind, and whom.
+    pub(crate) fn columns(self) -> (i64, Option<i64>) {
         match self {
             Self::Person(person) => (0, Some(person.0)),
             Self::Team(team) => (1, Some(team.0)),
@@ -166,6 +174,26 @@ pub struct Share {
     pub opened_at: Option<Timestamp>,
 }
 
+impl Share {
+    /// Something was done to it, by somebody, from somewhere.
+    fn event<'a>(
+        &'a self,
+        deed: Deed,
+        (actor, origin): (UserId, Option<&'a Origin>),
+        now: Timestamp,
+    ) -> ShareEvent<'a> {
+        ShareEvent {
+            deed,
+            share: self.id,
+            receiver: self.receiver,
+            node: &self.node,
+            actor,
+            origin,
+            now,
+        }
+    }
+}
+
 // Names are asked for one by one: with a join for each, PostgreSQL would not look for the best order any more.
 macro_rules! select_shares {
     ($tail:literal) => {
@@ -246,6 +274,10 @@ pub struct CreateShare {
     pub password_hash: Option<String>,
     /// Shares that one person may have given.
     pub shares_max: u64,
+    /// Whether those whom it reaches are told by mail.
+    pub tells: bool,
+    /// From where the giver asks; `None`: nothing is noted.
+    pub origin: Option<Origin>,
     /// The moment.
     pub now: Timestamp,
 }
@@ -317,6 +349,19 @@ impl Operation for CreateShare {
         }
         let id = self.insert(tx, &node).await?;
         tell_receiver(tx, self.receiver).await?;
+        let event = ShareEvent {
+            deed: Deed::Shared,
+            share: id,
+            receiver: self.receiver,
+            node: &node,
+            actor: self.sharer,
+            origin: self.origin.as_ref(),
+            now: self.now,
+        };
+        note_share(tx, event).await?;
+        if self.tells {
+            give_notice(tx, (id, Notice::Given), self.now).await?;
+        }
         let share = find_share(tx, id).await?.ok_or(Refusal::NotFound)?;
         Ok(Shared::Made(Box::new(share)))
     }
@@ -423,7 +468,8 @@ impl CreateShare {
     }
 }
 
-async fn find_share<T: Tx>(tx: &mut T, id: ShareId) -> StoreResult<Option<Share>> {
+/// Finds a share whose node is not in the trash, whether or not its time is over.
+pub(crate) async fn find_share<T: Tx>(tx: &mut T, id: ShareId) -> StoreResult<Option<Share>> {
     tx.row(
         select_shares!("WHERE s.id = $1 AND s.state = 0"),
         &[id.0.into()],
@@ -587,6 +633,8 @@ pub struct ChangeShare {
     pub asker: UserId,
     /// What changes.
     pub change: ShareChange,
+    /// From where somebody asks; `None`: nothing is noted.
+    pub origin: Option<Origin>,
     /// The moment.
     pub now: Timestamp,
 }
@@ -626,6 +674,8 @@ impl Operation for ChangeShare {
         }
         self.write(tx, &share).await?;
         tell_all(tx, &share).await?;
+        let (deed, origin) = (Deed::ShareChanged, self.origin.as_ref());
+        note_share(tx, share.event(deed, (self.asker, origin), self.now)).await?;
         let share = find_share(tx, self.share).await?.ok_or(Refusal::NotFound)?;
         Ok(Shared::Made(Box::new(share)))
     }
@@ -713,6 +763,8 @@ pub struct EndShare {
     pub share: ShareId,
     /// Who asks.
     pub asker: UserId,
+    /// From where; `None`: nothing is noted.
+    pub origin: Option<Origin>,
     /// The moment.
     pub now: Timestamp,
 }
@@ -752,6 +804,8 @@ impl Operation for EndShare {
         tx.perform("DELETE FROM share WHERE id = $1", &[self.share.0.into()])
             .await?;
         tell_all(tx, &share).await?;
+        let (deed, origin) = (Deed::ShareEnded, self.origin.as_ref());
+        note_share(tx, share.event(deed, (self.asker, origin), self.now)).await?;
         Ok(Some(share))
     }
 }
@@ -770,7 +824,14 @@ async fn is_member<T: Tx>(tx: &mut T, team: TeamId, person: UserId) -> StoreResu
 
 /// Ends links, whoever gave them; for whoever answers for the installation.
 #[derive(Debug)]
-pub struct EndLinks(pub Vec<ShareId>);
+pub struct EndLinks {
+    /// Which.
+    pub links: Vec<ShareId>,
+    /// Whether it is noted that an administrator did it.
+    pub is_noted: bool,
+    /// The moment.
+    pub now: Timestamp,
+}
 
 impl Operation for EndLinks {
     /// How many there were.
@@ -782,7 +843,10 @@ impl Operation for EndLinks {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<u64> {
         let mut ended = 0;
-        for link in &self.0 {
+        for link in &self.links {
+            if self.is_noted {
+                note_ended_link(tx, *link, self.now).await?;
+            }
             let sql = "DELETE FROM share WHERE id = $1 AND kind = 3";
             ended += tx.execute(sql, &[link.0.into()]).await?;
         }

@@ -20,6 +20,9 @@ use nuage_shared::node_path::NodeName;
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::Event;
+use crate::store::metadata::activity::note;
 use crate::store::metadata::copy::gather;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
@@ -363,6 +366,7 @@ impl Operation for RestoreFromTrash {
         touch_above(tx, above, last_seq, growth).await?;
         charge(tx, change.space, growth, -kept.unwrap_or(0)).await?;
         let node = node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?;
+        note(tx, change, Event::of(Deed::Restored, &node)).await?;
         Ok((node, path))
     }
 }

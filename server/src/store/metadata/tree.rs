@@ -8,6 +8,10 @@ use nuage_shared::node_path::NodePath;
 use crate::clock::NANOS;
 use crate::clock::Timestamp;
 use crate::store::metadata::across::move_across;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::Event;
+use crate::store::metadata::activity::inherit;
+use crate::store::metadata::activity::note;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreResult;
 use crate::store::metadata::locks::Reach;
@@ -107,7 +111,9 @@ impl Operation for MakeFolder {
             apply_patch(tx, id, patch).await?;
         }
         touch_above(tx, above, seq, Growth::default()).await?;
-        Ok(Some(node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?))
+        let node = node_by_id(tx, id).await?.ok_or(Refusal::NotFound)?;
+        note(tx, change, Event::of(Deed::Created, &node)).await?;
+        Ok(Some(node))
     }
 }
 
@@ -153,6 +159,7 @@ impl Operation for Delete {
         )
         .await?;
         put_into_trash(tx, change, &space, (node, above), space.first_seq).await?;
+        note(tx, change, Event::of(Deed::Deleted, node)).await?;
         if self.for_good {
             discard_one(tx, change.space, node.id).await?;
         }
@@ -349,6 +356,7 @@ impl Operation for Move {
             let sides = ((source, &left), (change, &space));
             move_across(tx, sides, &ends, name).await?;
         }
+        self.note(tx, node, &ends).await?;
         let node = node_by_id(tx, node.id).await?.ok_or(Refusal::NotFound)?;
         Ok(Committed { node, created })
     }
@@ -374,6 +382,29 @@ pub(crate) async fn lock_both<T: Tx>(
 }
 
 impl Move {
+    /// Notes what it was to people: a move to another space is one for each of the two, and a file that
+    /// replaces a file is a new version of that.
+    async fn note<T: Tx>(&self, tx: &mut T, node: &Node, ends: &Ends) -> StoreResult<()> {
+        let (source, change) = (&self.source, &self.change);
+        let folder = ends.to.above()?.last().map(|folder| folder.id);
+        let name = self.to.name().ok_or(Refusal::Root)?.as_str();
+        let whole = |deed| Event::of(deed, node).at(folder, name);
+        if source.space != change.space {
+            let left = Event::of(Deed::Moved, node).at(None, &node.name);
+            note(tx, source, left.from(node.parent, &node.name)).await?;
+            return note(tx, change, whole(Deed::Moved).from(None, &node.name)).await;
+        }
+        let replaces = ends.to.target();
+        let event = if replaces.is_some_and(|old| !old.is_folder() && !node.is_folder()) {
+            whole(Deed::Changed)
+        } else if ends.is_renaming()? {
+            whole(Deed::Renamed).from(node.parent, &node.name)
+        } else {
+            whole(Deed::Moved).from(node.parent, &node.name)
+        };
+        note(tx, change, event).await
+    }
+
     /// Clears the target's name.
     ///
     /// A file that replaces a file inherits its past: programs save by writing
@@ -422,6 +453,7 @@ impl Move {
             &[node.id.0.into(), old.id.0.into()],
         )
         .await?;
+        inherit(tx, node.id, old.id).await?;
         tx.perform(
             "UPDATE mount SET node_id = $1 WHERE node_id = $2 AND NOT EXISTS (SELECT 1 FROM mount m \
              WHERE m.node_id = $1 AND m.account_id = mount.account_id)",

@@ -3,6 +3,9 @@
 use nuage_shared::node_path::NodePath;
 
 use crate::clock::Timestamp;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::Event;
+use crate::store::metadata::activity::note;
 use crate::store::metadata::contents::ask_held;
 use crate::store::metadata::contents::content_by_id;
 use crate::store::metadata::contents::name_content;
@@ -251,6 +254,12 @@ impl Operation for CommitUpload {
         };
         touch_above(tx, found.above()?, seq, growth).await?;
         charge(tx, change.space, growth, kept_bytes).await?;
+        let deed = if old.is_none() {
+            Deed::Created
+        } else {
+            Deed::Changed
+        };
+        note(tx, change, Event::of(deed, &node)).await?;
         Ok(Committed {
             node,
             created: old.is_none(),

@@ -6,6 +6,9 @@
 //! in which they ended: a file that replaced another has that one's past, and may have begun before it ended.
 
 use crate::clock::Timestamp;
+use crate::store::metadata::activity::Deed;
+use crate::store::metadata::activity::Event;
+use crate::store::metadata::activity::note;
 use crate::store::metadata::contents::content_by_id;
 use crate::store::metadata::error::Refusal;
 use crate::store::metadata::error::StoreError;
@@ -260,6 +263,7 @@ impl Operation for RestoreVersion {
         .await?;
         touch_above(tx, found.above()?, seq, growth).await?;
         charge(tx, change.space, growth, signed(old.size_bytes)).await?;
+        note(tx, change, Event::of(Deed::VersionRestored, &old)).await?;
         Ok(node_by_id(tx, old.id).await?.ok_or(Refusal::NotFound)?)
     }
 }

@@ -4,7 +4,6 @@
 //! opened at a steady rate; a request that is late because the one before it was counts as late.
 //! `NUAGE_TEST_SHAPE=scaled` takes PostgreSQL, `NUAGE_SERVER_BIN` names the program (build it with `--release`).
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::thread;
@@ -14,6 +13,7 @@ use std::time::Instant;
 use clap::Parser;
 use nuage_tests::TestServer;
 use nuage_tests::User;
+use nuage_tests::wait::pause;
 
 /// Where the calls about shares are.
 const SHARES: &str = "/ocs/v2.php/apps/files_sharing/api/v1/shares?format=json";
@@ -47,13 +47,11 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let server = TestServer::with(&[
-        ("NUAGE_SHARING__SHARES_MAX", "1000000"),
-        ("NUAGE_LOG__LEVEL", "warn"),
-    ]);
-    let mut table = listings(&server, &options);
-    table.push_str(&openings(&server, &options));
-    match std::io::stdout().write_all(table.as_bytes()) {
+    let server = TestServer::with(&[("NUAGE_LOG__REQUESTS", "false")]);
+    let listed = listings(&server, &options);
+    nuage_tests::command::report(&listed);
+    let opened = openings(&server, &options);
+    match std::io::stdout().write_all(format!("{listed}{opened}").as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_nobody_reads) => ExitCode::FAILURE,
     }
@@ -140,6 +138,14 @@ fn openings(server: &TestServer, options: &Options) -> String {
         copies(&ann, from, to, 10);
     }
     copies(&ann, "/w", "/x", options.links);
+    let mut tokens = Vec::new();
+    for number in 0..options.opened {
+        let path = format!("/u/{}", number % 10);
+        let made = give(&ann, &format!("path={path}&shareType=3"));
+        let token = made.split("\"token\":\"").nth(1);
+        let token = token.and_then(|rest| rest.split('"').next());
+        tokens.push(token.unwrap_or_default().to_owned());
+    }
     server.data.execute(&format!(
         "INSERT INTO share (id, kind, space_id, node_id, sharer_id, permissions, name, made_at, token, token_hash) \
          SELECT 5000000 + n.id, 3, n.space_id, n.id, a.id, 1, n.name, 1, 'bulk' || n.id, {} \
@@ -149,14 +155,6 @@ fn openings(server: &TestServer, options: &Options) -> String {
             Some(_) => "sha256(('x' || n.id)::bytea)",
         }
     ));
-    let mut tokens = Vec::new();
-    for number in 0..options.opened {
-        let path = format!("/v/{}", number % 10);
-        let made = give(&ann, &format!("path={path}&shareType=3"));
-        let token = made.split("\"token\":\"").nth(1);
-        let token = token.and_then(|rest| rest.split('"').next());
-        tokens.push(token.unwrap_or_default().to_owned());
-    }
     let links = server
         .data
         .number("SELECT count(*) FROM share WHERE kind = 3");
@@ -174,7 +172,7 @@ fn openings(server: &TestServer, options: &Options) -> String {
                     let mut connection = None;
                     for number in (own..all).step_by(threads as usize) {
                         let due = begun + pace * number;
-                        thread::sleep(due.saturating_duration_since(Instant::now()));
+                        pause(due.saturating_duration_since(Instant::now()));
                         let index = number.wrapping_mul(7_919) as usize % tokens.len().max(1);
                         let token = tokens.get(index).map(String::as_str).unwrap_or_default();
                         let user = connection.get_or_insert_with(|| server.client("nobody", ""));
@@ -194,20 +192,16 @@ fn openings(server: &TestServer, options: &Options) -> String {
     });
     times.sort_unstable();
     let p99 = millis(at(&times, 99));
-    let mut text = String::new();
-    let written = writeln!(
-        text,
+    format!(
         "opening one of {links} links, {} times at {} a second, p50 / p90 / p99 / max ms: {:.2} / {:.2} / {p99:.2} / {:.2} \
-         ({} {OPEN_P99_MAX} ms)",
+         ({} {OPEN_P99_MAX} ms)\n",
         times.len(),
         options.rate,
         millis(at(&times, 50)),
         millis(at(&times, 90)),
         times.last().copied().map_or(0.0, millis),
         met(p99 <= OPEN_P99_MAX)
-    );
-    drop(written);
-    text
+    )
 }
 
 /// Makes a folder of so many copies of another one.

@@ -222,6 +222,7 @@ impl Fixture {
             top: None,
             allowed: Permissions::ALL,
             actor: UserId(1),
+            origin: None,
             now: self.clock.now(),
             quota_default_bytes: None,
         }

@@ -59,6 +59,7 @@ pub(super) async fn hand_over<T: Tx>(
         top: None,
         allowed: Permissions::ALL,
         actor: receiver.id,
+        origin: None,
         now,
         quota_default_bytes: to.quota_bytes,
     };

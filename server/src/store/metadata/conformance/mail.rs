@@ -43,7 +43,7 @@ impl Operation for Tell {
 }
 
 impl Fixture {
-    async fn due(&self, at_seconds: i64, limit: u64) -> Vec<QueuedLetter> {
+    pub(super) async fn due(&self, at_seconds: i64, limit: u64) -> Vec<QueuedLetter> {
         let now = self.change(at_seconds).now;
         self.store.read(DueLetters { now, limit }).await.unwrap()
     }

@@ -50,7 +50,7 @@ impl Operation for Favorite {
 }
 
 impl Fixture {
-    async fn give(&self, from: &Account, node: NodeId, receiver: Receiver) -> ShareId {
+    async fn pass_on(&self, from: &Account, node: NodeId, receiver: Receiver) -> ShareId {
         let create = CreateShare {
             sharer: from.id,
             node,
@@ -63,6 +63,8 @@ impl Fixture {
             token: (receiver == Receiver::Link).then(|| ("t".to_owned(), vec![1])),
             password_hash: None,
             shares_max: 1_000,
+            origin: None,
+            tells: false,
             now: self.change(0).now,
         };
         match self.store.write(create).await.unwrap() {
@@ -73,7 +75,12 @@ impl Fixture {
 
     async fn end(&self, asker: &Account, share: ShareId) {
         let (asker, now) = (asker.id, self.change(0).now);
-        let end = EndShare { share, asker, now };
+        let end = EndShare {
+            share,
+            asker,
+            origin: None,
+            now,
+        };
         self.store.write(end).await.unwrap();
     }
 
@@ -146,14 +153,14 @@ async fn who_is_touched_by_a_share_is_told_and_nobody_else() {
     let sub = home.mkdir("/above/given/sub").await.unwrap();
     let mut after = on.store.read(ReadNews { after: None }).await.unwrap().last;
 
-    let to_bob = on.give(&ann, given.id, Receiver::Person(bob.id)).await;
+    let to_bob = on.pass_on(&ann, given.id, Receiver::Person(bob.id)).await;
     assert_eq!(on.told(&mut after, &all).await, [bob.id]);
-    on.give(&bob, sub.id, Receiver::Person(cid.id)).await;
+    on.pass_on(&bob, sub.id, Receiver::Person(cid.id)).await;
     on.told(&mut after, &all).await;
     // Who may not be told of does not come.
     home.put("/above/given/f", "x").await.unwrap();
     home.rm("/above/given/f").await.unwrap();
-    on.give(&ann, given.id, Receiver::Link).await;
+    on.pass_on(&ann, given.id, Receiver::Link).await;
     assert_eq!(on.news(&mut after).await.touched, []);
 
     home.rm("/above").await.unwrap();
@@ -170,7 +177,7 @@ async fn who_is_touched_by_a_share_is_told_and_nobody_else() {
     let team = on.team().await;
     on.join(team, &dee).await;
     assert_eq!(on.told(&mut after, &all).await, [dee.id]);
-    on.give(&ann, given.id, Receiver::Team(team)).await;
+    on.pass_on(&ann, given.id, Receiver::Team(team)).await;
     assert_eq!(on.told(&mut after, &all).await, [dee.id]);
     let account = dee.id;
     let leave = RemoveMember { team, account };
@@ -216,7 +223,7 @@ async fn what_is_marked_is_found_below_what_was_given_and_nowhere_else() {
         shown.collect::<Vec<_>>()
     };
     let mine = (None, "/own".to_owned(), own.id);
-    assert_eq!(shown(find(&[]).await.unwrap()), [mine.clone()]);
+    assert_eq!(shown(find(&[]).await.unwrap()), std::slice::from_ref(&mine));
     let top = Some(given.id);
     assert_eq!(
         shown(find(&[given.id]).await.unwrap()),
@@ -271,9 +278,9 @@ async fn how_nodes_are_shared_is_read_for_those_that_are_listed() {
     let second = home.mkdir("/d/b").await.unwrap();
     let third = home.mkdir("/d/c").await.unwrap();
     for node in [&folder, &first, &third] {
-        on.give(&ann, node.id, Receiver::Person(bob.id)).await;
+        on.pass_on(&ann, node.id, Receiver::Person(bob.id)).await;
     }
-    on.give(&ann, first.id, Receiver::Link).await;
+    on.pass_on(&ann, first.id, Receiver::Link).await;
     let list = |nodes: &[NodeId], children| {
         on.store.read(ListSharedBy {
             sharer: ann.id,
@@ -301,7 +308,7 @@ async fn how_nodes_are_shared_is_read_for_those_that_are_listed() {
     assert!(given(bob.id, second.id).await.unwrap().is_empty());
     assert!(given(ann.id, first.id).await.unwrap().is_empty());
     let team = on.team().await;
-    on.give(&ann, second.id, Receiver::Team(team)).await;
+    on.pass_on(&ann, second.id, Receiver::Team(team)).await;
     assert!(given(bob.id, second.id).await.unwrap().is_empty());
     on.join(team, &bob).await;
     assert_eq!(given(bob.id, second.id).await.unwrap().len(), 1);

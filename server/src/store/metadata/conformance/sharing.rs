@@ -394,6 +394,8 @@ impl World {
             token: None,
             password_hash: None,
             shares_max: 1_000,
+            tells: false,
+            origin: None,
             now: self.change(space).now,
         };
         let rights = self.rights((giver, folder), &chains, &effective);
@@ -452,6 +454,7 @@ impl World {
         let end = EndShare {
             share: id,
             asker: self.people[giver].id,
+            origin: None,
             now: self.change(self.folders[folder].space).now,
         };
         let chains = self.chains();
@@ -479,6 +482,7 @@ impl World {
         let change = ChangeShare {
             share: share.id,
             asker: self.people[share.giver].id,
+            origin: None,
             change: ShareChange {
                 permissions: Some(permissions),
                 ..ShareChange::default()
