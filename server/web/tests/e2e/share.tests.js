@@ -95,7 +95,9 @@ export const tests = {
     await keyboard.press('Enter');
     const dialog = page.getByRole('dialog', { name: 'Partager « sujet.txt »' });
     await dialog.waitFor();
-    await tabTo(stage, 'combobox', 'Personne ou groupe');
+    await stage.until('a name can be written at once', () =>
+      dialog.getByRole('combobox', { name: 'Personne ou groupe' }).evaluate((field) => field === document.activeElement),
+    );
     await keyboard.type('salle');
     await page.getByRole('option', { name: 'Salle des profs' }).waitFor();
     // Esc closes the list alone; the arrow opens it again.
