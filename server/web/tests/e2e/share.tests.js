@@ -233,12 +233,12 @@ export const tests = {
   async 'refusals are said where one looks; the words of the server come first'(stage, { server }) {
     const { page, person, context } = stage;
     server.person('ines', ['--display-name', 'Inès Faure']);
-    await person.folder('/Pannes');
-    await person.folder('/Pannes/Projet');
+    await person.folder('/Partage refusé');
+    await person.folder('/Partage refusé/Projet');
     await context.route('**/api/v1/who?*', (route) =>
       route.fulfill({ json: { sentence: 'Vous et personne d’autre.', lines: [{ text: 'Vous', kind: 'owner' }], more: false } }),
     );
-    await stage.go('/files/Pannes', '[role=grid]');
+    await stage.go('/files/Partage refusé', '[role=grid]');
     const dialog = await openDialog(stage, 'Projet');
     await dialog.getByText('Vous et personne d’autre.').waitFor();
     const refuse = (route) => (route.request().method() === 'POST' ? route.fulfill({ status: 503, json: { code: 'unavailable' } }) : route.continue());
@@ -260,6 +260,6 @@ export const tests = {
     await context.setOffline(false);
     await dialog.getByRole('button', { name: 'Partager', exact: true }).click();
     await dialog.getByText('Partagé avec Inès Faure.').last().waitFor();
-    equal((await shares(person, '/Pannes/Projet')).map((one) => one.receiver.name), ['ines']);
+    equal((await shares(person, '/Partage refusé/Projet')).map((one) => one.receiver.name), ['ines']);
   },
 };
