@@ -43,7 +43,8 @@ fn main() -> Result<(), String> {
     drop(fs::remove_dir_all(&embedded));
     match ready_page(&home) {
         Ok(dist) => {
-            copy_folder(&dist, &embedded).map_err(|error| format!("{}: {error}", dist.display()))?
+            let copied = copy_folder(&dist, &embedded);
+            copied.map_err(|error| format!("{}: {error}", dist.display()))?;
         }
         Err(why) if env::var_os("NUAGE_WEB_REQUIRED").is_some_and(|value| value == "1") => {
             return Err(format!("the web page is missing: {why}"));
@@ -66,9 +67,10 @@ fn variable(name: &str) -> Result<String, String> {
 fn ready_page(home: &Path) -> Result<PathBuf, String> {
     if let Some(ready) = env::var_os("NUAGE_WEB_DIST").filter(|path| !path.is_empty()) {
         let ready = PathBuf::from(ready);
-        return match ready.join("index.html").exists() {
-            true => Ok(ready),
-            false => Err(format!("{} holds no index.html", ready.display())),
+        return if ready.join("index.html").exists() {
+            Ok(ready)
+        } else {
+            Err(format!("{} holds no index.html", ready.display()))
         };
     }
     let dist = home.join("dist");
