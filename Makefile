@@ -32,6 +32,7 @@ fuzz: ## Feeds every parser of foreign bytes for ten minutes; SECONDS_EACH=5 for
 reference: ## Writes docs/reference anew.
 	$(CARGO) build --locked -p nuage-server
 	for page in settings commands; do target/debug/nuage-server reference $$page > docs/reference/$$page.md; done
+	target/debug/nuage-server reference openapi > docs/reference/openapi.json
 
 dist: ## Makes the release archive dist/nuage-server-VERSION-linux-MACHINE.tar.gz.
 	$(CARGO) build --release --locked -p nuage-server

@@ -43,8 +43,8 @@ fn main() -> Result<(), String> {
     drop(fs::remove_dir_all(&embedded));
     match ready_page(&home) {
         Ok(dist) => {
-            let copied = copy_folder(&dist, &embedded);
-            copied.map_err(|error| format!("{}: {error}", dist.display()))?;
+            copy_folder(&dist, &embedded)
+                .map_err(|error| format!("{}: {error}", dist.display()))?;
         }
         Err(why) if env::var_os("NUAGE_WEB_REQUIRED").is_some_and(|value| value == "1") => {
             return Err(format!("the web page is missing: {why}"));

@@ -31,6 +31,7 @@ use crate::api::administration as admin;
 use crate::api::arrange;
 use crate::api::browse;
 use crate::api::history;
+use crate::api::know;
 use crate::api::problem;
 use crate::api::shapes;
 use crate::api::shares;
@@ -129,6 +130,8 @@ const CALLS: &[CallRow] = &[
     call!("PATCH" "/shares/{id}" "Changes a share" &[], json::<shares::ChangeOfShare>() => "200" json::<shares::ShareShape>()),
     call!("DELETE" "/shares/{id}" "Ends a share, or leaves it" &[], NOTHING => "204" NOTHING),
     call!("GET" "/people" "People and groups by words of their names" &["q"], NOTHING => "200" json::<shares::FoundPeople>()),
+    call!("GET" "/who" "Who can see a file or folder, in one sentence" &["path"], NOTHING => "200" json::<know::WhoCanSee>()),
+    call!("GET" "/activity" "What happened to what the caller can see, or to one file or folder" &["path", "after"], NOTHING => "200" json::<know::Happenings>()),
     call!("GET" "/admin/users" "Accounts by a part of their names" &["q", "after"], NOTHING => "200" json::<admin::Accounts>()),
     call!("POST" "/admin/users" "Makes an account" &[], json::<admin::MakeAccount>() => "201" json::<admin::AccountShape>()),
     call!("PATCH" "/admin/users/{name}" "Changes an account" &[], json::<admin::ChangeOfAccount>() => "200" json::<admin::AccountShape>()),

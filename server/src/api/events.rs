@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often it is looked whether the session still holds, if any account has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked in any case: a session can end by itself.
-const LOOK_IN_ANY_CASE: Duration = Duration::from_secs(60);
+const LOOK_IN_ANY_CASE: Duration = Duration::from_mins(1);
 /// How often something is sent, so that nothing on the way takes the connection for dead.
 const BEAT_EVERY: Duration = Duration::from_secs(25);
 /// In how many milliseconds the browser tries again when the stream ends.

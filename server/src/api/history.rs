@@ -32,7 +32,7 @@ const TRASH_PER_PAGE: usize = 1_000;
 
 /// Something deleted.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Deleted {
+pub(super) struct TrashShape {
     /// By what it comes back.
     id: String,
     /// The name that it had.
@@ -53,7 +53,7 @@ pub(super) struct Deleted {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Trash {
     /// It.
-    items: Vec<Deleted>,
+    items: Vec<TrashShape>,
     /// What the next page is asked for with; null: there is none.
     next: Option<String>,
 }
@@ -117,9 +117,9 @@ pub(super) fn trash_id(node: NodeId) -> String {
     node.0.to_string()
 }
 
-fn deleted(entry: TrashEntry) -> Deleted {
+fn shape(entry: TrashEntry) -> TrashShape {
     let above = entry.original.parent().unwrap_or_default();
-    Deleted {
+    TrashShape {
         id: trash_id(entry.node.id),
         kind: kind_of(&entry.node),
         size: entry.node.size_bytes,
@@ -140,7 +140,7 @@ impl Api {
         let page = self.files.list_newest_trash(call.caller, before).await?;
         let next = page.last().filter(|_| page.len() >= TRASH_PER_PAGE);
         let next = next.map(|last| format!("{}-{}", last.deleted_at.0, last.node.id.0));
-        let items = page.into_iter().map(deleted).collect();
+        let items = page.into_iter().map(shape).collect();
         json(StatusCode::OK, &Trash { items, next })
     }
 

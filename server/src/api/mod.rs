@@ -19,6 +19,7 @@ mod content;
 pub mod description;
 mod events;
 mod history;
+mod know;
 mod problem;
 mod shapes;
 mod shares;
@@ -216,6 +217,8 @@ impl Api {
             ("PATCH", ["shares", id]) => self.change_share(call, id).await,
             ("DELETE", ["shares", id]) => self.end_share(call, id).await,
             ("GET", ["people"]) => self.find_people(call).await,
+            ("GET", ["who"]) => self.who(call).await,
+            ("GET", ["activity"]) => self.list_activity(call).await,
 
             (_, ["admin", rest @ ..]) if call.caller.is_admin => {
                 self.administer(call, method, rest).await

@@ -26,7 +26,11 @@ use crate::sharing::SharingError;
 
 /// A failure, before its language is known.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Inside>);
+
+/// What is known of a failure.
+#[derive(Debug)]
+struct Inside {
     status: StatusCode,
     code: &'static str,
     french: String,
@@ -38,6 +42,10 @@ pub(super) struct Problem {
 
 /// What is said of a full space.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are read as JSON, where the unit must be said"
+)]
 pub(super) struct QuotaProblem {
     /// What is missing, in bytes.
     missing_bytes: u64,
@@ -69,7 +77,7 @@ pub(super) struct ProblemDocument {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, french: &str, english: &str) -> Self {
-        Self {
+        Self(Box::new(Inside {
             status,
             code,
             french: french.to_owned(),
@@ -77,7 +85,7 @@ impl Problem {
             path: None,
             quota: None,
             retry_after_seconds: None,
-        }
+        }))
     }
 
     pub(super) fn unauthenticated() -> Self {
@@ -184,7 +192,7 @@ impl Problem {
                 PathFault::TooLong => "This path is too long or too deep.",
             },
         );
-        problem.path = Some(text.chars().take(300).collect());
+        problem.0.path = Some(text.chars().take(300).collect());
         problem
     }
 
@@ -263,16 +271,16 @@ impl Problem {
     /// Returns the failure as it is written in this language.
     pub(super) fn document(&self, language: Language) -> ProblemDocument {
         let title = match language {
-            Language::French => &self.french,
-            Language::English => &self.english,
+            Language::French => &self.0.french,
+            Language::English => &self.0.english,
         };
         ProblemDocument {
-            kind: format!("/problems/{}", self.code),
+            kind: format!("/problems/{}", self.0.code),
             title: title.clone(),
-            status: self.status.as_u16(),
-            code: self.code,
-            path: self.path.clone(),
-            quota: self.quota.clone(),
+            status: self.0.status.as_u16(),
+            code: self.0.code,
+            path: self.0.path.clone(),
+            quota: self.0.quota.clone(),
         }
     }
 
@@ -280,7 +288,7 @@ impl Problem {
     pub(super) fn respond(&self, language: Language) -> Response<Body> {
         let document = serde_json::to_vec(&self.document(language)).unwrap_or_default();
         let mut response = Response::new(full(document));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         let form = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, form);
@@ -288,7 +296,7 @@ impl Problem {
             header::CONTENT_LANGUAGE,
             HeaderValue::from_static(language.tag()),
         );
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = self.0.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
@@ -315,22 +323,22 @@ impl From<FilesError> for Problem {
             | FilesError::NotPermitted { path }
             | FilesError::PreconditionFailed { path }
             | FilesError::Locked { path, .. }
-            | FilesError::Unreadable { path } => problem.path = Some(shown(path)),
+            | FilesError::Unreadable { path } => problem.0.path = Some(shown(path)),
             FilesError::QuotaExceeded {
                 quota_bytes,
                 used_bytes,
                 missing_bytes,
             } => {
                 let missing = |language| size_text(*missing_bytes, language);
-                problem.french = format!(
+                problem.0.french = format!(
                     "Il n’y a plus assez de place : il manque {}.",
                     missing(Language::French)
                 );
-                problem.english = format!(
+                problem.0.english = format!(
                     "There is not enough room: {} are missing.",
                     missing(Language::English)
                 );
-                problem.quota = Some(QuotaProblem {
+                problem.0.quota = Some(QuotaProblem {
                     missing_bytes: *missing_bytes,
                     quota_bytes: *quota_bytes,
                     used_bytes: *used_bytes,
@@ -464,7 +472,7 @@ impl From<IdentityError> for Problem {
                     &format!("Trop d’essais. Réessayez dans {retry_after_seconds} s."),
                     &format!("Too many attempts. Try again in {retry_after_seconds} s."),
                 );
-                problem.retry_after_seconds = Some(retry_after_seconds);
+                problem.0.retry_after_seconds = Some(retry_after_seconds);
                 problem
             }
             IdentityError::Busy => Self::unavailable(),

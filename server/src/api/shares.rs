@@ -267,9 +267,9 @@ impl Api {
     }
 
     async fn show_share(&self, call: &Call<'_>, status: StatusCode, share: Share) -> ApiResult {
-        let shapes = self.share_shapes(call, vec![share]).await?;
-        let shape = shapes.first().ok_or_else(Problem::not_found)?;
-        secret_json(status, shape)
+        let described = self.share_shapes(call, vec![share]).await?;
+        let only = described.first().ok_or_else(Problem::not_found)?;
+        secret_json(status, only)
     }
 
     async fn share_shapes(
@@ -279,12 +279,12 @@ impl Api {
     ) -> Result<Vec<ShareShape>, Problem> {
         let nodes: Vec<NodeId> = shares.iter().map(|share| share.node.id).collect();
         let places = self.files.places_of(call.caller, &nodes).await?;
-        let shares = shares.into_iter().zip(places);
-        let shapes = shares.map(|(share, place)| {
+        let with_places = shares.into_iter().zip(places);
+        let described = with_places.map(|(share, place)| {
             let path = place.map(|(path, _)| shown(&path));
             self.share_shape(call, share, path)
         });
-        Ok(shapes.collect())
+        Ok(described.collect())
     }
 
     pub(super) fn share_shape(

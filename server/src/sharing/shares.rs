@@ -129,8 +129,9 @@ pub struct LinkFilter {
 
 impl LinkFilter {
     fn fits(self, link: &Share) -> bool {
-        !(self.without_password && link.password_hash.is_some())
-            && !(self.without_end && link.expires_at.is_some())
+        let is_too_safe = self.without_password && link.password_hash.is_some();
+        let is_too_short = self.without_end && link.expires_at.is_some();
+        !is_too_safe && !is_too_short
     }
 }
 

@@ -387,7 +387,7 @@ fn what_is_old_goes_and_where_nothing_is_kept_nothing_is_written() {
     ana.put("/new", "x").send().expect(201);
     wait_until(
         "what is old is gone",
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_mins(1),
         || server.data.number(count) == 1,
     );
     assert_eq!(sentences(&ana, ""), ["You added “new”"]);

@@ -189,8 +189,8 @@ fn what_is_marked_searched_and_recent_is_found() {
         .collect();
     assert_eq!(paths, ["/Cours/Évaluations/Bulletin Camille.odt"]);
     assert_eq!(found["next"], Value::Null);
-    let none = read(&page.get("/search?q=secret").expect(200));
-    assert_eq!(none["items"], json!([]));
+    let nothing = read(&page.get("/search?q=secret").expect(200));
+    assert_eq!(nothing["items"], json!([]));
     let all = read(&page.get("/search?q=%25").expect(200));
     assert!(all["items"].as_array().unwrap().len() <= 4);
 

@@ -51,8 +51,8 @@ fn parts_in_any_order_after_a_break_become_the_file_once() {
     let mut page = Page::of(&server, &alice);
     let whole = bytes(9, 2_500_000);
     let parts: Vec<&[u8]> = whole.chunks(1 << 20).collect();
-    let begin = json!({"path": "/film.mp4", "size": whole.len()});
-    let begun = read(&page.call("POST", "/uploads", &begin).expect(201));
+    let wanted = json!({"path": "/film.mp4", "size": whole.len()});
+    let begun = read(&page.call("POST", "/uploads", &wanted).expect(201));
     assert_eq!(begun["part_bytes"], 1 << 20);
     let id = begun["id"].as_str().unwrap().to_owned();
     let send = |page: &mut Page, number: usize| {
@@ -98,7 +98,7 @@ fn parts_in_any_order_after_a_break_become_the_file_once() {
     let bob = server.user("bob");
     let mut other = Page::of(&server, &bob);
     problem(other.get(&format!("/uploads/{id}")), 404, "upload-lost");
-    let begun = read(&page.call("POST", "/uploads", &begin).expect(201));
+    let begun = read(&page.call("POST", "/uploads", &wanted).expect(201));
     let id = begun["id"].as_str().unwrap();
     page.delete(&format!("/uploads/{id}")).expect(204);
     problem(page.get(&format!("/uploads/{id}")), 404, "upload-lost");
@@ -110,8 +110,12 @@ fn a_full_space_says_how_much_is_missing_before_a_byte_is_sent() {
     let alice = server.user("alice");
     server.data.command(&["quota", "set", "alice", "1MB"]).ok();
     let mut page = Page::of(&server, &alice);
-    let begin = json!({"path": "/film.mp4", "size": 3_000_000});
-    let refusal = problem(page.call("POST", "/uploads", &begin), 507, "quota-exceeded");
+    let wanted = json!({"path": "/film.mp4", "size": 3_000_000});
+    let refusal = problem(
+        page.call("POST", "/uploads", &wanted),
+        507,
+        "quota-exceeded",
+    );
     assert_eq!(refusal["missing_bytes"], 2_000_000);
     assert_eq!(refusal["quota_bytes"], 1_000_000);
     let refusal = problem(

@@ -6,6 +6,7 @@ use std::time::Instant;
 use nuage_tests::TestServer;
 use nuage_tests::User;
 use nuage_tests::http::Request;
+use nuage_tests::wait::pause;
 
 use crate::sharing::PATIENCE;
 use crate::sharing::READ;
@@ -52,10 +53,10 @@ fn a_download_in_pieces_is_one_download() {
     let counted = || server.data.number("SELECT opens FROM share WHERE kind = 3");
     let begun = Instant::now();
     while counted() < 2 && begun.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(50));
+        pause(Duration::from_millis(50));
     }
     // Counts are written behind the answers.
-    std::thread::sleep(Duration::from_millis(500));
+    pause(Duration::from_millis(500));
     assert_eq!(counted(), 2);
 }
 
@@ -143,7 +144,7 @@ fn who_was_given_a_file_sees_that_its_lock_came_and_went() {
     let begun = Instant::now();
     while bob.etag_of("/") == locked {
         assert!(begun.elapsed() < 2 * PATIENCE, "the end is not seen");
-        std::thread::sleep(Duration::from_millis(200));
+        pause(Duration::from_millis(200));
     }
     assert_eq!(bob.etag_of("/report.txt"), file);
     server.assert_clean();
@@ -198,7 +199,6 @@ fn who_may_not_download_cannot_let_others_do_so() {
     ann.folders("/d");
     ann.put("/d/f.txt", "secret").send().expect(201);
     let given = give(&ann, "/d", &bob, READ | 16);
-    let link = |permitted: &str| [("hideDownload", permitted)];
     let attributes = |value: &str| {
         format!("[{{\"scope\":\"permissions\",\"key\":\"download\",\"value\":{value}}}]")
     };
@@ -225,7 +225,7 @@ fn who_may_not_download_cannot_let_others_do_so() {
     let mine = data(&call(&bob, "GET", "shares?path=/d", &[]).expect(200));
     for share in mine.as_array().unwrap() {
         let place = format!("shares/{}", share["id"].as_str().unwrap());
-        call(&bob, "PUT", &place, &link("false"));
+        call(&bob, "PUT", &place, &[("hideDownload", "false")]);
     }
     let place = format!("shares/{to_cid}");
     call(&bob, "PUT", &place, &[("attributes", &*attributes("true"))]);

@@ -178,8 +178,8 @@ export interface Sharee {
 
 export interface Who {
   sentence: string;
-  lines: { text: string; kind: 'owner' | 'person' | 'group' | 'link' }[];
-  more: boolean;
+  /** Whether these are all; else there may be others, of whom the caller may not know. */
+  is_whole: boolean;
 }
 
 export interface Activity {

@@ -236,11 +236,12 @@ export const tests = {
     await person.folder('/Partage refusé');
     await person.folder('/Partage refusé/Projet');
     await context.route('**/api/v1/who?*', (route) =>
-      route.fulfill({ json: { sentence: 'Vous et personne d’autre.', lines: [{ text: 'Vous', kind: 'owner' }], more: false } }),
+      route.fulfill({ json: { sentence: 'Vous et personne d’autre.', is_whole: false } }),
     );
     await stage.go('/files/Partage refusé', '[role=grid]');
     const dialog = await openDialog(stage, 'Projet');
     await dialog.getByText('Vous et personne d’autre.').waitFor();
+    await dialog.getByText('D’autres peuvent y avoir accès').waitFor();
     const refuse = (route) => (route.request().method() === 'POST' ? route.fulfill({ status: 503, json: { code: 'unavailable' } }) : route.continue());
     await context.route('**/api/v1/shares**', refuse);
     await dialog.getByRole('button', { name: 'Partager', exact: true }).click();

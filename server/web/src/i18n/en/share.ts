@@ -6,7 +6,7 @@ export const share: Catalogue['share'] = {
   home: 'My files',
   now: 'Right now:',
   after: 'After this:',
-  who: 'Who can see it, in detail',
+  mayBeMore: 'Others may have access without your being able to know.',
   notShared: 'Not shared here yet.',
   sharedWith: (names) => `Shared here with ${names}.`,
   members: (group) => `the members of “${group}”`,

@@ -7,7 +7,7 @@ export const share = {
   home: 'Mes fichiers',
   now: 'En ce moment :',
   after: 'Ensuite :',
-  who: 'Qui y a accès, en détail',
+  mayBeMore: 'D’autres peuvent y avoir accès sans que vous puissiez le savoir.',
   notShared: 'Pas encore partagé ici.',
   sharedWith: (names: string) => `Partagé ici avec ${names}.`,
   members: (group: string) => `les membres de « ${group} »`,
