@@ -2,14 +2,14 @@
 # It writes below /var/lib/nuage alone. The binary needs the C library; the certificates are for PostgreSQL and S3 over TLS.
 
 FROM node:20.20.2-bookworm-slim AS page
-WORKDIR /page
+WORKDIR /source/server/web
 COPY server/web .
 RUN npm ci --no-audit --no-fund && npm run build
 
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /source
 COPY . .
-COPY --from=page /page/dist /page
+COPY --from=page /source/server/web/dist /page
 ENV NUAGE_WEB_DIST=/page NUAGE_WEB_REQUIRED=1
 RUN cargo build --release --locked --package nuage-server \
     && strip --strip-debug target/release/nuage-server

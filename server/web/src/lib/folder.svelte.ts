@@ -40,7 +40,8 @@ class Folder {
     if (asked.signal.aborted || path !== this.path) return;
     if (!result.ok) {
       this.problem = result.problem;
-      if (result.problem.status !== 0) this.#show(null);
+      // What was shown stays where only the way to it is lost: the connection, or the session.
+      if (![0, 401].includes(result.problem.status)) this.#show(null);
       return;
     }
     this.problem = null;

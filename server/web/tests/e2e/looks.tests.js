@@ -34,7 +34,7 @@ export const tests = {
     await page.keyboard.press('Escape');
     await stage.row('lisez-moi.md').locator('.modified').click();
     await page.keyboard.press('Alt+Enter');
-    await page.getByRole('complementary').getByText('Activité').waitFor();
+    await page.getByRole('complementary').getByText('Propriétaire').waitFor();
     await stage.look('details');
     await page.keyboard.press('Alt+Enter');
     await page.getByRole('button', { name: 'Afficher en vignettes' }).click();
