@@ -137,7 +137,7 @@ export const tests = {
     await rows.nth(2).getByRole('button', { name: /^Restaurer/ }).focus();
     await page.keyboard.press('Enter');
     await stage.until('it is the first text', async () => /Premier/.test((await person.read('/Versions/rapport.md')).toString()));
-    await page.locator('.toast').getByRole('button', { name: 'Annuler' }).last().click();
+    await page.locator('.toast', { hasText: 'est restaurée' }).getByRole('button', { name: 'Annuler' }).click();
     await stage.until('it is the last text', async () => /de plus/.test((await person.read('/Versions/rapport.md')).toString()));
     // Deleted.
     const [{ number }, ...others] = await versions();
