@@ -30,6 +30,18 @@ function compressed(): Plugin {
 
 const server = process.env.NUAGE_SERVER ?? 'http://127.0.0.1:8080';
 
+/** What every screen needs, and the list of files from the start. */
+const FIRST = new RegExp(
+  [
+    'node_modules/svelte/',
+    'node_modules/esm-env/',
+    'src/routes\\.ts',
+    'src/i18n/index\\.ts',
+    'src/lib/(actions|api|ask\\.svelte|commands\\.svelte|folder\\.svelte|format|kinds|list|paths|session\\.svelte|theme|undo|view\\.svelte)\\.ts',
+    'src/parts/(Dialog|Icon|Menu|MenuButton|NameInput)\\.svelte',
+  ].join('|'),
+);
+
 export default defineConfig({
   plugins: [svelte(), compressed()],
   build: {
@@ -39,6 +51,12 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What a first look at a folder shares with later screens is one file, not twenty small ones.
+        codeSplitting: { groups: [{ name: 'base', test: FIRST }] },
+      },
+    },
   },
   server: {
     proxy: Object.fromEntries(['/api', '/login', '/dav', '/s/'].map((path) => [path, server])),

@@ -14,7 +14,7 @@ type Many<T> = (pairs: Pair[]) => Promise<Result<Outcomes<T>>>;
 const limit = () => session.now?.limits.selection ?? 1000;
 
 /** Asks in portions that the server takes; answers in the same order. */
-async function inPortions<I, T>(
+export async function inPortions<I, T>(
   all: I[],
   send: (portion: I[]) => Promise<Result<Outcomes<T>>>,
 ): Promise<Outcome<T>[]> {
@@ -28,14 +28,14 @@ async function inPortions<I, T>(
   return outcomes;
 }
 
-function complainOf(outcomes: Outcome<object>[]): void {
+export function complainOf(outcomes: Outcome<object>[]): void {
   const problems = outcomes.flatMap((outcome) => (outcome.ok ? [] : [outcome.problem]));
   const [first] = problems;
   if (first) complain(problems.length > 1 ? t.files.severalFailed(problems.length, told(first)) : told(first));
 }
 
 /** What an undo has to say. */
-function sum(outcomes: Outcome<object>[], said: string): string {
+export function sum(outcomes: Outcome<object>[], said: string): string {
   const problem = outcomes.find((outcome): outcome is { ok: false; problem: Problem } => !outcome.ok);
   changed();
   return problem ? told(problem.problem) : said;

@@ -37,8 +37,8 @@ export interface Session {
   user: Person & { email: string | null; is_admin: boolean };
   mark: string;
   quota: Quota;
-  server: { name: string; version: string; color: string };
-  limits: { part_bytes: number; plain_upload_bytes: number; selection: number };
+  server: { name: string; version: string; color: string; url: string };
+  limits: { part_bytes: number; plain_upload_bytes: number; selection: number; password_characters_min: number };
 }
 
 /** Through what somebody else's folder came here. */
@@ -123,7 +123,8 @@ export interface Trashed {
   size: number;
   deleted: number;
   from: string;
-  deleted_by: Person | null;
+  /** As people see them. */
+  deleted_by: string | null;
 }
 
 export interface Version {
@@ -131,11 +132,11 @@ export interface Version {
   modified: number;
   size: number;
   label: string | null;
-  by: Person | null;
+  by: string | null;
 }
 
 export interface Share {
-  id: string;
+  id: number;
   kind: 'person' | 'group' | 'link';
   receiver: Person | null;
   node: { id: number; name: string; kind: number; path: string | null };
@@ -177,8 +178,8 @@ export interface Sharee {
 
 export interface Who {
   sentence: string;
-  lines: { text: string; kind: 'owner' | 'person' | 'group' | 'link' }[];
-  more: boolean;
+  /** Whether these are all; else there may be others, of whom the caller may not know. */
+  is_whole: boolean;
 }
 
 export interface Activity {
@@ -196,6 +197,8 @@ export interface Device {
   last_used: number | null;
   is_read_only: boolean;
   expires: number | null;
+  /** Told to delete its files, and has not said yet that it has. */
+  is_wiping: boolean;
 }
 
 export interface BrowserSession {
@@ -211,8 +214,9 @@ export interface Account extends Person {
   is_admin: boolean;
   is_disabled: boolean;
   quota: Quota;
+  /** Its own limit; `null`: the usual one. */
+  own_quota_bytes: number | null;
   made: number;
-  last_seen: number | null;
 }
 
 export interface Group {
@@ -279,7 +283,12 @@ async function problemOf(response: Response): Promise<Problem> {
 }
 
 async function send(method: string, path: string, options: Options): Promise<Result<Response>> {
-  const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
+  const headers: Record<string, string> = {
+    Accept: 'application/json',
+    // Refusals come in the language of the page, whatever the browser would ask for.
+    'Accept-Language': document.documentElement.lang,
+    ...options.headers,
+  };
   if (method !== 'GET') headers['X-Nuage-Mark'] = mark;
   if (options.json !== undefined) headers['Content-Type'] = 'application/json';
   try {
@@ -358,7 +367,10 @@ export const previewUrl = (id: number, width: number, height: number, etag = '')
 
 /** Reads a file of at most `limit` bytes as text, with the ETag to save it under. */
 export async function readText(path: string): Promise<Result<{ text: string; etag: string }>> {
-  const result = await answer('GET', '/content', { query: { path }, headers: { Accept: '*/*' } });
+  return textOf(await answer('GET', '/content', { query: { path }, headers: { Accept: '*/*' } }));
+}
+
+async function textOf(result: Result<Response>): Promise<Result<{ text: string; etag: string }>> {
   if (!result.ok) return result;
   try {
     const text = await result.value.text();
@@ -425,6 +437,8 @@ export const emptyTrash = () => call<void>('POST', '/trash/empty');
 
 export const versions = (id: number) => call<{ node: Node; versions: Version[] }>('GET', '/versions', { query: { id } });
 export const versionUrl = (id: number, number: number) => address('/versions/content', { id, number });
+export const readVersion = async (id: number, number: number) =>
+  textOf(await answer('GET', '/versions/content', { query: { id, number }, headers: { Accept: '*/*' } }));
 export const restoreVersion = (id: number, number: number) =>
   call<Node>('POST', '/versions/restore', { json: { id, number } });
 export const labelVersion = (id: number, number: number, label: string) =>
@@ -442,9 +456,9 @@ export const setFavorite = (paths: string[], favorite: boolean) =>
 export const sharesOf = (path: string) => call<{ shares: Share[] }>('GET', '/shares', { query: { path } });
 export const shares = (which: 'mine' | 'to-me') => call<{ shares: Share[] }>('GET', '/shares', { query: { which } });
 export const makeShare = (share: NewShare) => call<Share>('POST', '/shares', { json: share });
-export const changeShare = (id: string, change: Partial<NewShare>) =>
-  call<Share>('PATCH', `/shares/${encodeURIComponent(id)}`, { json: change });
-export const endShare = (id: string) => call<void>('DELETE', `/shares/${encodeURIComponent(id)}`);
+export const changeShare = (id: number, change: Partial<Omit<NewShare, 'path' | 'kind' | 'receiver' | 'endless'>>) =>
+  call<Share>('PATCH', `/shares/${id}`, { json: change });
+export const endShare = (id: number) => call<void>('DELETE', `/shares/${id}`);
 export const people = (q: string, signal?: AbortSignal) =>
   call<{ people: Sharee[]; more: boolean }>('GET', '/people', { query: { q }, signal });
 export const who = (path: string) => call<Who>('GET', '/who', { query: { path } });
@@ -454,7 +468,9 @@ export const activity = (path: string | null = null, after: string | null = null
 export const devices = () => call<{ devices: Device[] }>('GET', '/devices');
 export const makeDevice = (label: string, is_read_only: boolean) =>
   call<{ id: string; secret: string }>('POST', '/devices', { json: { label, is_read_only } });
-export const endDevice = (id: string) => call<void>('DELETE', `/devices/${encodeURIComponent(id)}`);
+/** `wipe`: the device is also told to delete what it holds. */
+export const endDevice = (id: string, wipe = false) =>
+  call<void>('DELETE', `/devices/${encodeURIComponent(id)}`, { query: { wipe: wipe ? 1 : null } });
 export const sessions = () => call<{ sessions: BrowserSession[] }>('GET', '/sessions');
 export const endSession = (id: string) => call<void>('DELETE', `/sessions/${encodeURIComponent(id)}`);
 export const changePassword = (old: string, fresh: string) =>
@@ -474,16 +490,17 @@ export const changeUser = (
   name: string,
   change: Partial<{
     is_disabled: boolean;
-    is_admin: boolean;
-    quota_bytes: number | null;
-    display_name: string;
-    email: string | null;
+    /** 0: the usual one. */
+    quota_bytes: number;
     password: string;
   }>,
 ) => call<Account>('PATCH', `/admin/users/${encodeURIComponent(name)}`, { json: change });
-export const removeUser = (name: string) => call<void>('DELETE', `/admin/users/${encodeURIComponent(name)}`);
+/** `handTo`: who gets the files. */
+export const removeUser = (name: string, handTo: string | null) =>
+  call<void>('DELETE', `/admin/users/${encodeURIComponent(name)}`, { query: { hand_to: handTo } });
 export const groups = () => call<Paged<Group>>('GET', '/admin/groups');
-export const makeGroup = (name: string) => call<void>('POST', `/admin/groups/${encodeURIComponent(name)}`);
+export const makeGroup = (name: string, quota_bytes: number | null) =>
+  call<Group>('POST', '/admin/groups', { json: { name, quota_bytes } });
 export const removeGroup = (name: string) => call<void>('DELETE', `/admin/groups/${encodeURIComponent(name)}`);
 export const members = (group: string) =>
   call<Paged<Person & { role: Role }>>('GET', `/admin/groups/${encodeURIComponent(group)}/members`);
@@ -493,10 +510,8 @@ export const putMember = (group: string, user: string, role: Role) =>
   });
 export const removeMember = (group: string, user: string) =>
   call<void>('DELETE', `/admin/groups/${encodeURIComponent(group)}/members/${encodeURIComponent(user)}`);
-export const allLinks = (
-  sort: 'age' | 'traffic',
-  without: 'password' | 'end' | null = null,
-  after: string | null = null,
-) => call<Paged<Share>>('GET', '/admin/links', { query: { sort, without, after } });
-export const endLinks = (ids: string[]) => call<void>('POST', '/admin/links/end', { json: { ids } });
+/** Links of everybody that lack these, the oldest first. */
+export const allLinks = (without: ('password' | 'end')[], after: string | null = null) =>
+  call<Paged<Share>>('GET', '/admin/links', { query: { without, after } });
+export const endLinks = (ids: number[]) => call<{ ended: number }>('POST', '/admin/links/end', { json: { ids } });
 export const overview = () => call<Overview>('GET', '/admin/overview');
