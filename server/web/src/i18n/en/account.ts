@@ -13,6 +13,7 @@ export const account: Catalogue['account'] = {
   isAdmin: 'Administers this server',
   space: 'Space',
   look: 'Language and appearance',
+  takeAll: 'Download all my files (ZIP)',
   signOut: 'Sign out of this browser',
   password: 'Change the password',
   passwordText: 'Your other browsers will be signed out. App passwords stay valid.',

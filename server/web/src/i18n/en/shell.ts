@@ -26,6 +26,7 @@ export const shell: Catalogue['shell'] = {
   language: 'Language',
   quota: (used, all) => `${used} of ${all}`,
   quotaUsed: (used) => `${used} used`,
+  quotaSoon: 'There will soon be little room left.',
   quotaLow: 'Little space is left.',
   messages: 'Messages',
   undo: 'Undo',

@@ -11,6 +11,7 @@ export const account = {
   isAdmin: 'Administre ce serveur',
   space: 'Espace',
   look: 'Langue et apparence',
+  takeAll: 'Télécharger tous mes fichiers (ZIP)',
   signOut: 'Se déconnecter de ce navigateur',
   password: 'Changer de mot de passe',
   passwordText: 'Vos autres navigateurs seront déconnectés. Les mots de passe d’application restent valables.',

@@ -24,6 +24,7 @@ export const shell = {
   language: 'Langue',
   quota: (used: string, all: string) => `${used} sur ${all}`,
   quotaUsed: (used: string) => `${used} utilisés`,
+  quotaSoon: 'Il restera bientôt peu de place.',
   quotaLow: 'Il reste peu de place.',
   messages: 'Messages',
   undo: 'Annuler',
