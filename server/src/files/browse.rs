@@ -290,12 +290,9 @@ impl Files {
     ) -> FilesResult<Listing> {
         let mut located = self.readable(caller, path).await?;
         let leads_to_mounts = |mounts: &[Mount]| mounts.iter().any(|m| m.path.is_within(path));
-        if located.mount.is_some() || leads_to_mounts(&located.mounts) {
-            let fresh = self.fresh_mounts(caller).await.map_err(at(path))?;
-            located = Self::locate_among(caller, path, fresh);
-            if !located.rights.may(Permissions::READ) {
-                return Err(FilesError::NotFound { path: path.clone() });
-            }
+        if located.mount.is_none() && leads_to_mounts(&located.mounts) {
+            let present = self.with_present_nodes(caller, &located.mounts).await;
+            located.mounts = present.map_err(at(path))?;
         }
         let now = self.clock.now();
         let open = OpenListing {

@@ -30,6 +30,7 @@ use crate::store::metadata::error::StoreError;
 use crate::store::metadata::mounts::ListMounts;
 use crate::store::metadata::mounts::Mount;
 use crate::store::metadata::mounts::PlaceMount;
+use crate::store::metadata::mounts::ReadMountedNodes;
 use crate::store::metadata::mounts::Source;
 use crate::store::metadata::nodes::Change;
 use crate::store::metadata::records::Lock;
@@ -362,6 +363,29 @@ impl Files {
             return Ok(known);
         }
         self.fresh_mounts(caller).await
+    }
+
+    /// Returns mounts that were just located, with their nodes as they are now.
+    ///
+    /// Where they are remembered, that holds for who may do what: a change of content is not seen by what is remembered.
+    pub(crate) async fn with_present_nodes(
+        &self,
+        caller: &Caller,
+        mounts: &Arc<[Mount]>,
+    ) -> Result<Arc<[Mount]>, StoreError> {
+        if self.metadata.sharing_version().is_none() {
+            // Nothing is remembered: they were read for this very request.
+            return Ok(Arc::clone(mounts));
+        }
+        let nodes = self.metadata.read(ReadMountedNodes(caller.user)).await?;
+        let present = mounts.iter().filter_map(|mount| {
+            let node = nodes.get(&mount.node.id)?.clone();
+            Some(Mount {
+                node,
+                ..mount.clone()
+            })
+        });
+        Ok(present.collect())
     }
 
     /// Reads what appears in the caller's home.

@@ -187,6 +187,34 @@ pub struct ListMounts {
     pub now: Timestamp,
 }
 
+/// Reads the nodes, as they are now, of what somebody may have been given or belongs to them as a member of a group.
+///
+/// It says nothing of what they may do: who knows that already, from the same state of all shares, learns here what
+/// their mounts look like since the last change of content.
+#[derive(Debug)]
+pub struct ReadMountedNodes(pub UserId);
+
+impl Operation for ReadMountedNodes {
+    type Output = HashMap<NodeId, Node>;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<HashMap<NodeId, Node>> {
+        let nodes = tx
+            .rows(
+                "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, n.content_id, \
+                 n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags FROM node n WHERE n.id IN (\
+                 SELECT s.node_id FROM share s WHERE s.to_id = $1 AND s.kind = 0 UNION ALL \
+                 SELECT z.node_id FROM member m JOIN share z ON z.to_id = m.team_id AND z.kind = 1 \
+                 WHERE m.account_id = $1 UNION ALL \
+                 SELECT sp.root_id FROM member m JOIN team t ON t.id = m.team_id \
+                 JOIN space sp ON sp.id = t.space_id WHERE m.account_id = $1)",
+                &[self.0.0.into()],
+                read_node,
+            )
+            .await?;
+        Ok(nodes.into_iter().map(|node| (node.id, node)).collect())
+    }
+}
+
 /// What appears in a home.
 #[derive(Debug, Default)]
 pub struct Mounts {
