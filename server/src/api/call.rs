@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
+use bytes::Bytes;
 use http::header;
 use http::request::Parts;
 use nuage_shared::node_path::NodePath;
@@ -18,8 +19,8 @@ use crate::http::language::Language;
 use crate::http::query::Query;
 use crate::identity::Caller;
 
-/// The largest body of JSON that is read, in bytes: a thousand of the longest paths.
-const JSON_BYTES_MAX: usize = 8 << 20;
+/// The largest body of JSON or of a form that is read, in bytes: a thousand of the longest paths.
+const BODY_BYTES_MAX: usize = 8 << 20;
 /// The most things that one call does.
 pub(super) const SELECTION_MAX: usize = 1_000;
 
@@ -116,6 +117,27 @@ impl<'a> Call<'a> {
         path_of(self.field("path").unwrap_or_default())
     }
 
+    /// Reads the body of a form that a page sent.
+    pub(super) async fn form(&mut self) -> Result<Bytes, Problem> {
+        let form = self.parts.headers.get(header::CONTENT_TYPE);
+        let is_form = form.is_some_and(|form| {
+            form.as_bytes()
+                .starts_with(b"application/x-www-form-urlencoded")
+        });
+        if !is_form {
+            return Err(Problem::not_a_form());
+        }
+        self.read().await
+    }
+
+    async fn read(&mut self) -> Result<Bytes, Problem> {
+        let read = self.body.read_limited(BODY_BYTES_MAX).await;
+        read.map_err(|fault| match fault {
+            BodyFault::TooLarge { limit_bytes } => Problem::too_large(limit_bytes),
+            other => Problem::cut(&other),
+        })
+    }
+
     /// Reads the body as JSON.
     ///
     /// # Errors
@@ -127,11 +149,7 @@ impl<'a> Call<'a> {
         if !is_json {
             return Err(Problem::not_json());
         }
-        let read = self.body.read_limited(JSON_BYTES_MAX).await;
-        let bytes = read.map_err(|fault| match fault {
-            BodyFault::TooLarge { limit_bytes } => Problem::too_large(limit_bytes),
-            other => Problem::cut(&other),
-        })?;
+        let bytes = self.read().await?;
         serde_json::from_slice(&bytes).map_err(|error| Problem::bad_json(&error))
     }
 }

@@ -13,6 +13,8 @@ use nuage_shared::node_path::NodePath;
 use crate::api::Api;
 use crate::api::ApiResult;
 use crate::api::call::Call;
+use crate::api::call::SELECTION_MAX;
+use crate::api::call::path_of;
 use crate::api::json;
 use crate::api::problem::Problem;
 use crate::api::shapes::moment;
@@ -48,9 +50,41 @@ impl Api {
 
     /// `GET /archive`: a folder, or some of its children, as one ZIP file.
     pub(super) async fn archive(&self, call: &Call<'_>) -> ApiResult {
-        let folder = call.path()?;
-        let names = call
-            .fields("name")
+        let fields = call.parts.uri.query().unwrap_or_default();
+        self.archive_of(call, fields.as_bytes()).await
+    }
+
+    /// `POST /archive`: the same for as many children as one can select, which no address could hold.
+    ///
+    /// A form that is sent is the only way to begin a download with a body. It can set no header, so the
+    /// mark is one of its fields.
+    pub(super) async fn archive_selection(&self, call: &mut Call<'_>) -> ApiResult {
+        let form = call.form().await?;
+        let mut fields = form_urlencoded::parse(&form);
+        let mark = fields.find(|(name, _)| name == "mark");
+        let mark = mark.map(|(_, mark)| mark).unwrap_or_default();
+        if !self.identity.is_form_mark(call.session, &mark) {
+            return Err(Problem::bad_mark());
+        }
+        self.archive_of(call, &form).await
+    }
+
+    async fn archive_of(&self, call: &Call<'_>, fields: &[u8]) -> ApiResult {
+        let mut path = String::new();
+        let mut asked = Vec::new();
+        for (name, value) in form_urlencoded::parse(fields) {
+            match &*name {
+                "path" => path = value.into_owned(),
+                "name" => asked.push(value),
+                _ => {}
+            }
+        }
+        if asked.len() > SELECTION_MAX {
+            return Err(Problem::too_many(SELECTION_MAX));
+        }
+        let folder = path_of(&path)?;
+        let names = asked
+            .iter()
             .map(|name| NodeName::parse(name).map_err(|fault| Problem::bad_path(name, &fault)));
         let names = names.collect::<Result<Vec<_>, _>>()?;
         let name = match (names.as_slice(), folder.name()) {

@@ -106,6 +106,7 @@ const CALLS: &[CallRow] = &[
     call!("GET" "/content" "The bytes of a file; ranges; as=inline to show it" &["path!", "as"], NOTHING => "200" FILE),
     call!("PUT" "/content" "Makes the body the content of a file; If-Match, If-None-Match, X-Nuage-Modified" &["path!"], FILE => "201" json::<shapes::NodeShape>()),
     call!("GET" "/archive" "A folder, or the named children of it, as one ZIP file" &["path", "name"], NOTHING => "200" Load::Bytes("application/zip")),
+    call!("POST" "/archive" "The same by a form with the fields mark, path and name, for up to a thousand children" &[], Load::Bytes("application/x-www-form-urlencoded") => "200" Load::Bytes("application/zip")),
     call!("GET" "/preview" "A small picture of a file; crop=1 fills the sides" &["id!", "width", "height", "crop"], NOTHING => "200" Load::Bytes("image/*")),
     call!("POST" "/uploads" "Begins an upload in parts" &[], json::<uploads::BeginUpload>() => "201" json::<uploads::Begun>()),
     call!("GET" "/uploads/{id}" "Which parts are there" &[], NOTHING => "200" json::<uploads::PartList>()),

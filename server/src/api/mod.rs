@@ -132,7 +132,7 @@ impl Api {
         call.base_url = &visit.base_url;
         call.client = visit.client;
         call.stop = visit.stop;
-        let answer = match self.check_mark(&call) {
+        let answer = match self.check_mark(&call, path) {
             Ok(()) => self.route(&mut call, path).await,
             Err(problem) => Err(problem),
         };
@@ -148,8 +148,9 @@ impl Api {
     }
 
     /// Lets calls that change something pass only from a page of ours.
-    fn check_mark(&self, call: &Call<'_>) -> Result<(), Problem> {
-        if matches!(call.parts.method, Method::GET | Method::HEAD) {
+    fn check_mark(&self, call: &Call<'_>, path: &str) -> Result<(), Problem> {
+        // An archive comes of a form, and its mark is tested where that is read.
+        if matches!(call.parts.method, Method::GET | Method::HEAD) || path == "/archive" {
             return Ok(());
         }
         let mark = call.parts.headers.get(&MARK);
@@ -190,6 +191,7 @@ impl Api {
             ("GET", ["content"]) => self.download(call).await,
             ("PUT", ["content"]) => self.upload(call).await,
             ("GET", ["archive"]) => self.archive(call).await,
+            ("POST", ["archive"]) => self.archive_selection(call).await,
             ("GET", ["preview"]) => self.preview(call).await,
             ("POST", ["uploads"]) => self.begin_parts(call).await,
             ("GET", ["uploads", id]) => self.list_parts(call, id).await,

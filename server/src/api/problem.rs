@@ -205,6 +205,15 @@ impl Problem {
         )
     }
 
+    pub(super) fn not_a_form() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not-a-form",
+            "Le corps doit être celui d’un formulaire.",
+            "The body must be that of a form.",
+        )
+    }
+
     pub(super) fn bad_json(error: &serde_json::Error) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

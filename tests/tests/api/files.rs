@@ -164,6 +164,36 @@ fn bytes_come_as_a_download_and_are_shown_only_where_that_is_safe() {
         .expect(200);
     assert!(zip.body.starts_with(b"PK\x03\x04") && zip.body.len() > body.len());
     problem(page.get("/archive?path=/&name=missing"), 404, "not-found");
+    // More than an address has room for: all of them come.
+    alice.mkcol("/many").send().success();
+    let mut form = vec![("mark", page.mark.clone()), ("path", "/many".to_owned())];
+    for number in 0..150 {
+        alice
+            .put(&format!("/many/{number:03}.txt"), "x")
+            .send()
+            .success();
+        form.push(("name", format!("{number:03}.txt")));
+    }
+    let fields: Vec<(&str, &str)> = form
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let zip = page
+        .browser
+        .post(&format!("{API}/archive"), &fields)
+        .expect(200);
+    let heads = zip
+        .body
+        .windows(4)
+        .filter(|bytes| *bytes == b"PK\x01\x02")
+        .count();
+    assert_eq!(heads, 150);
+    let strange = [("mark", "x"), ("path", "/many")];
+    problem(
+        page.browser.post(&format!("{API}/archive"), &strange),
+        403,
+        "bad-mark",
+    );
     problem(page.get("/preview?id=999999"), 404, "not-found");
 }
 

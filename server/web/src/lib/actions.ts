@@ -202,13 +202,34 @@ export function download(items: Item[]): void {
   if (!first) return;
   const parent = parentOf(first.path);
   const together = items.filter((item) => parentOf(item.path) === parent);
+  if (together.length > 1) void downloadTogether(parent, together);
+  else followLink(first.kind === api.FILE ? api.contentUrl(first.path) : api.archiveUrl(first.path));
+  if (together.length < items.length) say(t.files.downloadedSome(together.length, items.length));
+}
+
+function followLink(href: string): void {
   const link = document.createElement('a');
-  if (items.length === 1 && first.kind === api.FILE) link.href = api.contentUrl(first.path);
-  else if (items.length === 1) link.href = api.archiveUrl(first.path, []);
-  else link.href = api.archiveUrl(parent, together.map((item) => item.name));
+  link.href = href;
   link.download = '';
   document.body.append(link);
   link.click();
   link.remove();
-  if (together.length < items.length) say(t.files.downloadedSome(together.length, items.length));
+}
+
+/** Any number of names fits into a form. It is sent from a frame of its own, so that a refusal does not replace the page. */
+async function downloadTogether(parent: string, items: Item[]): Promise<void> {
+  const { action, fields } = await api.archiveForm(parent, items.map((item) => item.name));
+  const frame = document.createElement('iframe');
+  frame.name = `archive-${Date.now()}`;
+  frame.hidden = true;
+  const form = document.createElement('form');
+  Object.assign(form, { method: 'post', action, target: frame.name, hidden: true });
+  for (const [name, value] of fields) {
+    form.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }));
+  }
+  document.body.append(frame, form);
+  form.submit();
+  form.remove();
+  // The download goes on without the frame, but a slow first byte must find it.
+  setTimeout(() => frame.remove(), 60_000);
 }

@@ -361,7 +361,14 @@ export const node = (path: string) => call<Node>('GET', '/node', { query: { path
 export const nodeById = (id: number) => call<Node>('GET', '/node', { query: { id } });
 
 export const contentUrl = (path: string, inline = false) => address('/content', { path, as: inline ? 'inline' : null });
-export const archiveUrl = (path: string, names: string[]) => address('/archive', { path, name: names });
+export const archiveUrl = (path: string) => address('/archive', { path });
+
+/** The fields of the form that asks for some children of a folder as a ZIP, with a mark that is of now. */
+export async function archiveForm(path: string, names: string[]): Promise<{ action: string; fields: [string, string][] }> {
+  await getSession();
+  const chosen = names.map((name): [string, string] => ['name', name]);
+  return { action: address('/archive', {}), fields: [['mark', mark], ['path', path], ...chosen] };
+}
 export const previewUrl = (id: number, width: number, height: number, etag = '') =>
   address('/preview', { id, width, height, v: etag.slice(0, 12) || null });
 
