@@ -80,7 +80,7 @@ export const tests = {
     await person.file('/Textes/plan.md', '# Plan\n\n<img src=x onerror=alert(1)> et [lien](javascript:alert(1))\n\n- [x] fait\n- [ ] à faire\n');
     await stage.go('/files/Textes', '[data-index]');
     await page.getByRole('link', { name: 'plan.md' }).click();
-    await page.getByRole('heading', { name: 'Plan' }).waitFor();
+    await page.getByRole('heading', { name: 'Plan', exact: true }).waitFor();
     equal(await page.locator('.markdown img').count(), 0);
     equal(await page.locator('.markdown a').count(), 0);
     await page.getByText('<img src=x onerror=alert(1)>').waitFor();
