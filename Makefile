@@ -8,7 +8,7 @@ ADDRESS ?= 127.0.0.1:8080
 # The tests wait for disks, clocks and each other's processes more than they compute.
 TESTED = NUAGE_SERVER_BIN=$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/nuage-server RUST_TEST_THREADS=$$((2 * $$(nproc)))
 # What can depend on the database or the object store. What heads, paths, connections and XML may be is decided before either.
-SCALED = dav:: nextcloud:: storage:: clients:: abuse::bodies abuse::big_tree abuse::locks cost:: sharing:: mail::
+SCALED = activity:: api:: dav:: nextcloud:: storage:: clients:: abuse::bodies abuse::big_tree abuse::locks cost:: sharing:: mail::
 
 .PHONY: run test bench fuzz reference dist
 
