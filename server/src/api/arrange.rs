@@ -20,6 +20,15 @@ use crate::files::precondition::Precondition;
 use crate::http::language::Language;
 use crate::identity::Caller;
 
+/// How things get to another place.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Placing {
+    /// They leave the one where they are.
+    Move,
+    /// They stay there too.
+    Copy,
+}
+
 /// A folder to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -113,58 +122,43 @@ impl Api {
         json(StatusCode::CREATED, &shape)
     }
 
-    /// `POST /move`: moves or renames things.
-    pub(super) async fn move_nodes(&self, call: &mut Call<'_>) -> ApiResult {
-        let steps = read_steps(call).await?;
+    /// `POST /move`: moves or renames things. `POST /copy`: copies things, without copying contents.
+    pub(super) async fn place_nodes(&self, call: &mut Call<'_>, how: Placing) -> ApiResult {
+        let steps: Steps = call.json().await?;
+        if steps.items.len() > SELECTION_MAX {
+            return Err(Problem::too_many(SELECTION_MAX));
+        }
         let mut outcomes = Vec::with_capacity(steps.items.len());
         for step in &steps.items {
-            let moved = self.move_one(call.caller, step, steps.overwrite).await;
-            outcomes.push(Outcome::of(moved.map(Some), call.language));
+            let placed = self.place_one(call.caller, how, step, steps.overwrite);
+            outcomes.push(Outcome::of(placed.await.map(Some), call.language));
         }
         Outcome::answer(outcomes)
     }
 
-    async fn move_one(
+    async fn place_one(
         &self,
         caller: &Caller,
+        how: Placing,
         step: &Step,
         overwrite: bool,
     ) -> Result<NodeShape, Problem> {
         let (from, to) = (path_of(&step.from)?, path_of(&step.to)?);
+        let files = &self.files;
         let unconditional = Precondition::default();
-        let moved = self
-            .files
-            .move_node(caller, &from, &to, overwrite, &unconditional)
-            .await
-            .map_err(|error| in_the_way(error, overwrite, &to))?;
-        self.written(caller, &moved.node, &to).await
-    }
-
-    /// `POST /copy`: copies things, without copying contents.
-    pub(super) async fn copy_nodes(&self, call: &mut Call<'_>) -> ApiResult {
-        let steps = read_steps(call).await?;
-        let mut outcomes = Vec::with_capacity(steps.items.len());
-        for step in &steps.items {
-            let copied = self.copy_one(call.caller, step, steps.overwrite).await;
-            outcomes.push(Outcome::of(copied.map(Some), call.language));
-        }
-        Outcome::answer(outcomes)
-    }
-
-    async fn copy_one(
-        &self,
-        caller: &Caller,
-        step: &Step,
-        overwrite: bool,
-    ) -> Result<NodeShape, Problem> {
-        let (from, to) = (path_of(&step.from)?, path_of(&step.to)?);
-        let unconditional = Precondition::default();
-        let copied = self
-            .files
-            .copy_node(caller, &from, &to, overwrite, false, &unconditional)
-            .await
-            .map_err(|error| in_the_way(error, overwrite, &to))?;
-        self.written(caller, &copied.node, &to).await
+        let placed = match how {
+            Placing::Move => {
+                files
+                    .move_node(caller, &from, &to, overwrite, &unconditional)
+                    .await
+            }
+            Placing::Copy => {
+                let copied = files.copy_node(caller, &from, &to, overwrite, false, &unconditional);
+                copied.await
+            }
+        };
+        let placed = placed.map_err(|error| in_the_way(error, overwrite, &to))?;
+        self.written(caller, &placed.node, &to).await
     }
 
     /// `POST /delete`: moves things to the trash; what was given to the caller is left.
@@ -193,14 +187,6 @@ impl Api {
         let trashed = self.files.delete(caller, &path, &unconditional).await?;
         Ok(trashed.map(trash_id))
     }
-}
-
-async fn read_steps(call: &mut Call<'_>) -> Result<Steps, Problem> {
-    let steps: Steps = call.json().await?;
-    if steps.items.len() > SELECTION_MAX {
-        return Err(Problem::too_many(SELECTION_MAX));
-    }
-    Ok(steps)
 }
 
 /// Nobody here set a condition: what failed is that something is in the way.

@@ -34,6 +34,7 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 
+use crate::api::arrange::Placing;
 use crate::api::call::Call;
 use crate::api::problem::Problem;
 use crate::files::Files;
@@ -200,8 +201,8 @@ impl Api {
             ("DELETE", ["uploads", id]) => self.drop_parts(call, id).await,
 
             ("POST", ["folders"]) => self.make_folder(call).await,
-            ("POST", ["move"]) => self.move_nodes(call).await,
-            ("POST", ["copy"]) => self.copy_nodes(call).await,
+            ("POST", ["move"]) => self.place_nodes(call, Placing::Move).await,
+            ("POST", ["copy"]) => self.place_nodes(call, Placing::Copy).await,
             ("POST", ["delete"]) => self.delete_nodes(call).await,
 
             ("GET", ["trash"]) => self.list_trash(call).await,

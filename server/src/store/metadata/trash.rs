@@ -92,6 +92,34 @@ fn read_entry(row: &dyn Row) -> StoreResult<TrashEntry> {
     })
 }
 
+/// The statement of a page of a space's trash, from some place on.
+macro_rules! page_of_trash {
+    ($tail:literal) => {
+        concat!(
+            "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
+             n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, t.name, \
+             t.at, a.name, a.display_name, t.parent_id FROM trash t \
+             JOIN node n ON n.id = t.node_id LEFT JOIN account a ON a.id = t.deleted_by \
+             WHERE t.space_id = $1 AND t.at > 0 AND ",
+            $tail
+        )
+    };
+}
+
+/// Reads a page of a space's trash, beside the entry with this moment and number.
+async fn list_page<T: Tx>(
+    tx: &mut T,
+    page: &'static str,
+    space: SpaceId,
+    (at, id): (Timestamp, NodeId),
+) -> StoreResult<Vec<TrashEntry>> {
+    let limit = signed(TRASH_PAGE as u64);
+    let place = [space.0.into(), at.0.into(), id.0.into(), limit.into()];
+    let mut entries = tx.rows(page, &place, read_entry).await?;
+    name_origins(tx, &mut entries).await?;
+    Ok(entries)
+}
+
 /// Lists the next deleted trees of a space, the oldest first.
 #[derive(Debug)]
 pub struct ListTrash {
@@ -105,26 +133,10 @@ impl Operation for ListTrash {
     type Output = Vec<TrashEntry>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<TrashEntry>> {
-        let (at, id) = self.after;
-        let mut entries = tx
-            .rows(
-                "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
-                 n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, t.name, \
-                 t.at, a.name, a.display_name, t.parent_id FROM trash t \
-                 JOIN node n ON n.id = t.node_id LEFT JOIN account a ON a.id = t.deleted_by \
-                 WHERE t.space_id = $1 AND t.at > 0 AND t.at >= $2 \
-                 AND (t.at > $2 OR t.node_id > $3) ORDER BY t.at, t.node_id LIMIT $4",
-                &[
-                    self.space.0.into(),
-                    at.0.into(),
-                    id.0.into(),
-                    signed(TRASH_PAGE as u64).into(),
-                ],
-                read_entry,
-            )
-            .await?;
-        name_origins(tx, &mut entries).await?;
-        Ok(entries)
+        let page = page_of_trash!(
+            "t.at >= $2 AND (t.at > $2 OR t.node_id > $3) ORDER BY t.at, t.node_id LIMIT $4"
+        );
+        list_page(tx, page, self.space, self.after).await
     }
 }
 
@@ -141,28 +153,12 @@ impl Operation for ListNewestTrash {
     type Output = Vec<TrashEntry>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> StoreResult<Vec<TrashEntry>> {
-        let (at, id) = self
-            .before
-            .unwrap_or((Timestamp(i64::MAX), NodeId(i64::MAX)));
-        let mut entries = tx
-            .rows(
-                "SELECT n.id, n.space_id, n.parent_id, n.name, n.kind, n.seq, n.tree_seq, \
-                 n.content_id, n.size, n.tree_files, n.rev, n.mtime, n.ctime, n.flags, t.name, \
-                 t.at, a.name, a.display_name, t.parent_id FROM trash t \
-                 JOIN node n ON n.id = t.node_id LEFT JOIN account a ON a.id = t.deleted_by \
-                 WHERE t.space_id = $1 AND t.at > 0 AND t.at <= $2 \
-                 AND (t.at < $2 OR t.node_id < $3) ORDER BY t.at DESC, t.node_id DESC LIMIT $4",
-                &[
-                    self.space.0.into(),
-                    at.0.into(),
-                    id.0.into(),
-                    signed(TRASH_PAGE as u64).into(),
-                ],
-                read_entry,
-            )
-            .await?;
-        name_origins(tx, &mut entries).await?;
-        Ok(entries)
+        let last = (Timestamp(i64::MAX), NodeId(i64::MAX));
+        let before = self.before.unwrap_or(last);
+        let page = page_of_trash!(
+            "t.at <= $2 AND (t.at < $2 OR t.node_id < $3) ORDER BY t.at DESC, t.node_id DESC LIMIT $4"
+        );
+        list_page(tx, page, self.space, before).await
     }
 }
 
